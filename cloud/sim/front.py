@@ -1,0 +1,135 @@
+"""The front door over HTTP: counts calls, adds latency and faults, serves the control pages, hands the rest to moto."""
+
+import io
+import json
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from cloud.sim.control import Control
+from cloud.sim.errors import error_body, status_of
+from cloud.sim.faults import DROPPED, Fault, Faults, Place
+from cloud.sim.network import Network
+from cloud.sim.rules import Rules
+from cloud.sim.schedules import Schedules
+from cloud.sim.world import World
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+_SCHEDULE_OPS = {"POST": "CreateSchedule", "PUT": "UpdateSchedule", "DELETE": "DeleteSchedule", "GET": "GetSchedule"}
+_LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+
+
+class JsonService(Protocol):
+    def answer(self, op: str, body: bytes) -> tuple[int, dict[str, Any]]: ...
+
+
+class Front:
+    def __init__(
+        self,
+        base: Callable[[Environ, Start], Iterable[bytes]],
+        control: Control,
+        world: World,
+        network: Network,
+        schedules: Schedules,
+        services: Mapping[str, JsonService],
+        faults: Faults,
+        rules: Rules,
+    ) -> None:
+        self._base = base
+        self._control = control
+        self._world = world
+        self._network = network
+        self._schedules = schedules
+        self._services = services
+        self._faults = faults
+        self._rules = rules
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        # A browser names the page that posts; our own programs are no pages, and no page is to steer this.
+        if "HTTP_ORIGIN" in environ or not _is_local(environ.get("HTTP_HOST", "")):
+            start("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"Only for this computer.\n"]
+        body = _read_body(environ)
+        if path.startswith("/sim/"):
+            return _answer(start, *self._control.answer(environ["REQUEST_METHOD"], path, body))
+        return self._serve(environ, start, path, body)
+
+    def _serve(self, environ: Environ, start: Start, path: str, body: bytes) -> Iterable[bytes]:
+        service, name = self._json_service(environ)
+        op, places = (name, []) if service else self._aim(environ["REQUEST_METHOD"], path, body)
+        self._faults.count(op)
+        time.sleep(self._rules.latency_ms / 1000)
+        fault = self._faults.strike(op, places, after=False)
+        if fault is None:
+            if service:
+                answer = list(_answer(start, *service.answer(op, body)))
+            else:
+                answer = list(self._ask_base(environ, start, path, op))
+            fault = self._faults.strike(op, places, after=True)
+            if fault is None:
+                return answer
+        return _fail(environ, start, fault, speaks_json=bool(service) or path.startswith("/schedules"))
+
+    def _json_service(self, environ: Environ) -> tuple[JsonService | None, str]:
+        """One of the small services that are told apart by a header, and its operation."""
+        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+        prefix = target[: target.find(".") + 1]
+        return self._services.get(prefix), target.removeprefix(prefix)
+
+    def _ask_base(self, environ: Environ, start: Start, path: str, op: str) -> Iterable[bytes]:
+        kept: list[tuple[Any, ...]] = []
+        answer = self._base(environ, lambda *args: kept.append(args))
+        content = [b"".join(answer)]
+        if path.startswith("/schedules") and op != "GetSchedule":
+            self._schedules.keep()
+        start(*kept[0])
+        return content
+
+    def _aim(self, method: str, path: str, body: bytes) -> tuple[str, list[Place]]:
+        """The operation's name, and the zones and types that it is about."""
+        if path.startswith("/schedules"):
+            return _SCHEDULE_OPS.get(method, method), []
+        form = {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        op = form.get("Action", path)
+        if op == "RunInstances":
+            zone = self._network.zone_of.get(form.get("SubnetId", ""), "")
+            return op, [Place(zone, form.get("InstanceType", ""))]
+        ids = [value for key, value in form.items() if key.startswith("InstanceId.")]
+        machines = [self._world.machines[one] for one in ids if one in self._world.machines]
+        return op, [Place(one.zone, one.instance_type) for one in machines]
+
+
+def _is_local(host: str) -> bool:
+    """A web page that calls itself another name for this computer must not steer the simulator."""
+    return host.rsplit(":", 1)[0] in _LOCAL_NAMES
+
+
+def _read_body(environ: Environ) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _answer(start: Start, status: int, told: Any) -> Iterable[bytes]:
+    content = json.dumps(told, indent=1).encode()
+    start(f"{status} Status", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+def _fail(environ: Environ, start: Start, fault: Fault, *, speaks_json: bool) -> Iterable[bytes]:
+    if fault.code == DROPPED:
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        return []
+    status = status_of(fault.code)
+    headers = [("Content-Type", "text/xml")]
+    content = error_body(fault.code, fault.message)
+    if speaks_json:
+        headers = [("Content-Type", "application/json"), ("X-Amzn-ErrorType", fault.code)]
+        content = json.dumps({"__type": fault.code, "message": fault.message, "Message": fault.message})
+        status = 429 if fault.code == "ThrottlingException" else status
+    start(f"{status} Error", [*headers, ("Content-Length", str(len(content.encode())))])
+    return [content.encode()]

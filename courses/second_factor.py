@@ -1,0 +1,68 @@
+"""A second factor for those whose access reaches other people's things: staff and who runs the installation."""
+
+from typing import Any
+
+from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa import signals
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+
+from courses.audit import Kind, note
+from courses.doors import address_of
+from courses.models import User
+
+
+class SecondFactorNeeded(Exception):
+    """Raised by the access helpers; `portal/middleware.py` shows how to set one up."""
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """What an authenticator app shares with us is sealed like the codes: a copy of the database opens nothing."""
+
+    def encrypt(self, text: str) -> str:
+        return _fernet().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _fernet().decrypt(encrypted_text.encode()).decode()
+
+
+def require(user: User | None) -> None:
+    """Raises `SecondFactorNeeded`. Who has one was asked for it when signing in."""
+    if settings.STAFF_SECOND_FACTOR and user is not None and not has_one(user):
+        raise SecondFactorNeeded
+
+
+def has_one(user: User) -> bool:
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    return Authenticator.objects.filter(user=user, type__in=kinds).exists()
+
+
+def listen() -> None:
+    """The library says by signals when one was added or taken off."""
+    signals.authenticator_added.connect(_added, dispatch_uid="second factor added")
+    signals.authenticator_removed.connect(_removed, dispatch_uid="second factor removed")
+
+
+def _added(request: HttpRequest, user: User, authenticator: Authenticator, **_more: Any) -> None:
+    _note("mfa_on", request, user, authenticator)
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        # It was used just now: the recovery codes, which come next, must not ask for the same digits, which are spent.
+        said = {"id": authenticator.pk, "type": authenticator.type, "reauthenticated": True}
+        record_authentication(request, user, "mfa", **said)
+
+
+def _removed(request: HttpRequest, user: User, authenticator: Authenticator, **_more: Any) -> None:
+    _note("mfa_off", request, user, authenticator)
+
+
+def _note(what: str, request: HttpRequest, user: User, authenticator: Authenticator) -> None:
+    facts = {"type": str(authenticator.type)}
+    note(what, kind=Kind.SIGN_IN, who=user, address=address_of(request), facts=facts, now=timezone.now())
+
+
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.CODE_KEYS])

@@ -1,0 +1,1 @@
+"""Demo University: an OpenID provider for the demo and the tests. Never part of the product."""

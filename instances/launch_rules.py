@@ -1,0 +1,153 @@
+"""May this person have this machine now, and what is AWS asked for, in which order? Pure; money is judged elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from credits.entitlement import Rule
+
+_MICRODOLLAR = Decimal("0.000001")
+STAFF = frozenset({"ta", "instructor"})
+MAY_LAUNCH = STAFF | {"student"}
+EVERYBODY = Rule(roles=tuple(sorted(MAY_LAUNCH)))
+EVERYBODY = Rule(roles=tuple(sorted(MAY_LAUNCH)))
+
+
+class Refusal(StrEnum):
+    NOT_ACTIVE = "not-active"  # dropped, or waiting for a place
+    ROLE = "role"
+    NOT_BEGUN = "not-begun"
+    OVER = "over"
+    DISABLED = "disabled"
+    BARRED = "barred"  # this person may launch other presets only
+    TOO_MANY = "too-many"
+    NOT_FOR_YOU = "not-for-you"  # another role, section or team
+    TEAM_FULL = "team-full"
+    NEEDS_APPROVAL = "needs-approval"
+    NO_PRICE = "no-price"  # no type of the preset has a known price below its ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    role: str
+    active: bool
+    live_machines: int  # of this preset, that may cost money by the second
+    # Exceptions made for this person; None: the preset's own number.
+    at_once: int | None = None
+    is_extra: bool = False  # may have this preset although it is not offered
+    is_barred: bool = False  # may have others only
+    section: str = ""
+    team: str | None = None  # its name
+    team_machines: int = 0  # of this preset and all members
+    allowed: bool = False  # staff have said yes to one launch
+
+
+@dataclass(frozen=True, slots=True)
+class CourseDates:
+    starts_on: date
+    ends_on: date  # its last second still belongs to the course
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What of a preset decides. Prices in USD per hour; a type without one is unknown, never free."""
+
+    enabled: bool
+    per_person: int
+    ceiling_usd_hour: Decimal
+    prices: Sequence[tuple[str, Decimal | None]]  # by type, in order of preference
+    audience: Rule = EVERYBODY
+    per_team: int | None = None
+    needs_approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One question to AWS. `zone` is empty until AWS was asked where the type is offered."""
+
+    instance_type: str
+    zone: str
+    usd_hour: Decimal
+
+    def as_json(self) -> list[str]:
+        return [self.instance_type, self.zone, str(self.usd_hour)]
+
+    @classmethod
+    def from_json(cls, value: Sequence[str]) -> "Candidate":
+        return cls(value[0], value[1], Decimal(value[2]))
+
+
+def refusal(person: Person, dates: CourseDates, kind: Kind, now: datetime) -> Refusal | None:
+    """Why this person may not launch this now, or None."""
+    return who_and_when(person, dates, now) or _which(person, kind)
+
+
+def who_and_when(person: Person, dates: CourseDates, now: datetime) -> Refusal | None:
+    """The part that can change while somebody waits in the queue."""
+    if not person.active:
+        return Refusal.NOT_ACTIVE
+    if person.role not in MAY_LAUNCH:
+        return Refusal.ROLE
+    if now < start_of(dates.starts_on, dates.timezone):
+        return Refusal.NOT_BEGUN
+    return Refusal.OVER if now >= course_end(dates) else None
+
+
+def _which(person: Person, kind: Kind) -> Refusal | None:
+    if person.is_barred:
+        return Refusal.BARRED
+    if not kind.enabled and not person.is_extra:
+        return Refusal.DISABLED
+    if not person.is_extra and not _is_for(person, kind.audience):
+        return Refusal.NOT_FOR_YOU
+    if person.live_machines >= (kind.per_person if person.at_once is None else person.at_once):
+        return Refusal.TOO_MANY
+    if kind.per_team is not None and person.team is not None and person.team_machines >= kind.per_team:
+        return Refusal.TEAM_FULL
+    if not affordable(kind):
+        return Refusal.NO_PRICE
+    # Last: nobody is asked to allow what could not be launched anyway. Staff need nobody's leave.
+    return Refusal.NEEDS_APPROVAL if kind.needs_approval and not (person.allowed or person.role in STAFF) else None
+
+
+def _is_for(person: Person, rule: Rule) -> bool:
+    if person.role in STAFF:  # who answers for a preset can try it out
+        return True
+    if person.role not in rule.roles or (rule.sections and person.section not in rule.sections):
+        return False
+    if rule.teams:
+        return person.team in rule.teams
+    return person.team is not None or not rule.with_team
+
+
+def affordable(kind: Kind) -> list[Candidate]:
+    """The types with a known price that is not above the ceiling, in order of preference."""
+    return [
+        Candidate(name, "", price)
+        for name, price in kind.prices
+        if price is not None and Decimal(0) < price <= kind.ceiling_usd_hour
+    ]
+
+
+def in_zones(wanted: Iterable[Candidate], zones: Mapping[str, Sequence[str]]) -> list[Candidate]:
+    """The questions to AWS in order: the preferred type in all its zones, then the next type."""
+    return [Candidate(c.instance_type, zone, c.usd_hour) for c in wanted for zone in zones.get(c.instance_type, ())]
+
+
+def start_of(day: date, timezone: str) -> datetime:
+    """The day's first moment there, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+
+
+def course_end(dates: CourseDates) -> datetime:
+    """The moment after the course's last second, UTC: no lease goes beyond it, disks are paid for until then."""
+    return start_of(dates.ends_on + timedelta(days=1), dates.timezone)
+
+
+def usd_for(usd_hour: Decimal, seconds: float) -> Decimal:
+    """What to hold for so many seconds: rounded up, so that the charges always fit in."""
+    return (usd_hour * Decimal(str(max(0.0, seconds))) / 3600).quantize(_MICRODOLLAR, ROUND_CEILING)

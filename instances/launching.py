@@ -1,0 +1,301 @@
+"""From a request to a machine: the questions to AWS. That a machine runs is seen by the repair sweep, not here.
+
+Asked again after any death, with the same token, the same question gives the same machine.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from cloud.base import (
+    AccountBlocked,
+    Cloud,
+    CloudError,
+    LaunchSpec,
+    MachineView,
+    NoCapacity,
+    QuotaReached,
+    Refused,
+    TokenMismatch,
+    Transient,
+)
+from cloud.quotas import quota_of
+from credits.vault import WrongKey
+from instances import books, guard, queueing
+from instances.boot import UserDataTooLong, user_data
+from instances.launch_rules import Candidate, in_zones
+from instances.models import Instance, InstanceEvent, Policy, Preset
+from instances.moves import move, tell
+from instances.notices import staff_address
+from instances.queue_rules import Lanes, WaitsFor, open_to
+from instances.repair import CALL_SECONDS
+from instances.restoring import find_image
+from instances.states import State
+
+logger = logging.getLogger(__name__)
+
+
+def launch(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
+    """Ask AWS for the machine, candidate by candidate, until one is given or none is left.
+
+    Safe to say twice, at once or after a death. An answer that is lost or unclear leaves the row in LAUNCHING with
+    its token: the repair sweep asks the same again.
+    """
+    machine = _read(instance_id)
+    if machine.cloud_id:
+        return
+    # Who is in the queue is asked for when the queue's round comes to it.
+    if machine.state == State.REQUESTED and (
+        machine.queued_at or not _choose_first(machine, queueing.lanes_ahead(machine), cloud, now)
+    ):
+        return
+    _ask_on(machine, cloud, now)
+
+
+def take_turn(instance_id: int, *, blocked: Lanes, cloud: Cloud, now: datetime) -> None:
+    """Ask for a machine that waits in the queue, for all that nobody ahead of it waits for. Safe to say twice."""
+    machine = _read(instance_id)
+    if machine.state == State.REQUESTED and _choose_first(machine, blocked, cloud, now):
+        _ask_on(machine, cloud, now)
+
+
+def _read(instance_id: int) -> Instance:
+    whole = Instance.objects.select_related("owner__limits", "course__machine_policy", "preset", "restored_from")
+    return whole.get(pk=instance_id)
+
+
+def _ask_on(machine: Instance, cloud: Cloud, now: datetime) -> None:
+    while claim_call(machine, now) and not _ask(machine, cloud, now):
+        pass
+
+
+def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime) -> bool:
+    wanted = open_to([Candidate.from_json(value) for value in machine.candidates], blocked)
+    if not wanted:
+        queueing.join(machine, WaitsFor.CAPACITY, now=now)
+        return False
+    try:
+        if not find_image(machine, cloud=cloud):
+            return False
+        zones = {c.instance_type: cloud.zones_offering(c.instance_type) for c in wanted}
+        image_id = machine.image_id or image_of(machine.preset, cloud)
+    except Refused as error:
+        logger.error("%s: cannot be restored: %s", machine, error)
+        give_up(machine, refused_words(error), now=now, staff=True)
+        return False
+    except CloudError as error:
+        logger.warning("%s: no zones or image yet: %s", machine, error)  # still REQUESTED: asked again
+        return False
+    questions = in_zones(wanted, zones)
+    if not image_id:
+        give_up(machine, _("The image of this preset is not to be had in this region."), now=now, staff=True)
+    elif not questions:
+        give_up(machine, _("AWS offers this kind of machine in none of our zones."), now=now, staff=True)
+    else:
+        return _freeze(machine, questions, now, image_id=image_id)
+    return False
+
+
+def _freeze(machine: Instance, questions: list[Candidate], now: datetime, **more: Any) -> bool:
+    """The next question, written down before it is asked. False when somebody else went on already."""
+    chosen, rest = questions[0], questions[1:]
+    fields: dict[str, Any] = {
+        "attempt": machine.attempt + 1,
+        "instance_type": chosen.instance_type,
+        "zone": chosen.zone,
+        "price_usd_hour": chosen.usd_hour,
+        "candidates": [c.as_json() for c in rest],
+        "asked_at": None,
+        "calling_until": None,
+        **more,
+    }
+    reason = _("Asking AWS for %(type)s in %(zone)s") % {"type": chosen.instance_type, "zone": chosen.zone}
+    if machine.state == State.REQUESTED:
+        return move(machine, State.LAUNCHING, reason=reason, who=None, now=now, **fields)
+    with transaction.atomic():
+        if not same_attempt(machine).filter(state=State.LAUNCHING).update(**fields, reason=reason):
+            return False
+        tell(machine, InstanceEvent.Kind.ATTEMPT, reason=reason, now=now, facts={"attempt": machine.attempt + 1})
+    for name, value in fields.items():
+        setattr(machine, name, value)
+    return True
+
+
+def same_attempt(machine: Instance) -> QuerySet[Instance]:
+    """The row, if it still is at the question that `machine` was read with."""
+    return Instance.objects.filter(pk=machine.pk, attempt=machine.attempt, run_number=machine.run_number)
+
+
+def claim_call(machine: Instance, now: datetime) -> bool:
+    """One process at a time is in the call. Whoever died in it keeps the others out for CALL_SECONDS only."""
+    free = Q(calling_until=None) | Q(calling_until__lte=now)
+    mine = same_attempt(machine).filter(free, state=State.LAUNCHING, cloud_id=machine.cloud_id)
+    return bool(mine.update(asked_at=now, calling_until=now + timedelta(seconds=CALL_SECONDS)))
+
+
+def _ask(machine: Instance, cloud: Cloud, now: datetime) -> bool:
+    """One call. True when there is nothing more to ask now, False when the next candidate is frozen."""
+    try:
+        spec = spec_of(machine)
+    except (UserDataTooLong, WrongKey) as error:
+        logger.error("%s: cannot be described to AWS: %s", machine, error)
+        give_up(machine, _("This machine cannot be set up. The course staff has been told."), now=now, staff=True)
+        return True
+    try:
+        view = cloud.run(spec)
+    except Transient as error:
+        logger.warning("%s: no clear answer to %s: %s", machine, machine.token, error)
+        same_attempt(machine).update(calling_until=None)
+        return True
+    except TokenMismatch as error:
+        _find_mismatched(machine, cloud, error, now)
+        return True
+    except CloudError as error:
+        return not _refused(machine, cloud, error, now)
+    adopt(machine, view, cloud=cloud, now=now)
+    return True
+
+
+def _refused(machine: Instance, cloud: Cloud, error: CloudError, now: datetime) -> bool:
+    """What a definite refusal means for the row. True when another question is frozen."""
+    if isinstance(error, NoCapacity):
+        return _next_candidate(machine, error, WaitsFor.CAPACITY, now)
+    if isinstance(error, QuotaReached):
+        return _beyond_quota(machine, cloud, error, now)
+    logger.error("%s: AWS refused %s: %s %s", machine, machine.token, error.code, error)
+    # "OptInRequired" may be about one image's terms only; then others can be launched.
+    if isinstance(error, AccountBlocked) and "arketplace" not in str(error):
+        same_attempt(machine).update(asked_at=None, calling_until=None)
+        queueing.tell_staff_of_account(machine, error, now=now)
+        queueing.back(machine, WaitsFor.ACCOUNT, now=now, said=str(error))
+    else:
+        give_up(machine, refused_words(error), now=now, staff=True)
+    return False
+
+
+def spec_of(machine: Instance) -> LaunchSpec:
+    """The same for the same attempt, whoever asks and when. What leaves the house names nobody."""
+    return LaunchSpec(
+        token=machine.token,
+        name=machine.slug,
+        instance_type=machine.instance_type,
+        zone=machine.zone,
+        image_id=machine.image_id,
+        disk_gb=machine.disk_gb,
+        user_data=user_data(machine, Policy.of(machine.course), report_url=settings.REPORT_URL),
+        tags={"course": machine.course.slug, "owner": str(machine.owner.opaque_id)},
+        # No more than what is held for: the price on demand. Written in one way, whether it was just read or not.
+        spot_usd_hour=f"{machine.price_usd_hour:.6f}" if machine.spot else "",
+    )
+
+
+def _next_candidate(machine: Instance, error: CloudError, waits_for: WaitsFor, now: datetime) -> bool:
+    """True when another question is frozen; else the row is in the queue."""
+    logger.info("%s: %s has none: %s", machine, machine.zone, error)
+    # A definite refusal: there is no machine of this attempt.
+    same_attempt(machine).update(asked_at=None, calling_until=None)
+    rest = [Candidate.from_json(value) for value in machine.candidates]
+    if rest:
+        return _freeze(machine, rest, now)
+    queueing.back(machine, waits_for, now=now, said=str(error))
+    return False
+
+
+def _beyond_quota(machine: Instance, cloud: Cloud, error: CloudError, now: datetime) -> bool:
+    """Other zones do not help, and no other type that counts in the same quota does."""
+    full = quota_of(machine.instance_type)
+    machine.candidates = [value for value in machine.candidates if quota_of(value[0]) != full]
+    if not machine.candidates:
+        queueing.tell_staff_of_quota(machine, cloud, error, now=now)
+    return _next_candidate(machine, error, WaitsFor.QUOTA, now)
+
+
+def _find_mismatched(machine: Instance, cloud: Cloud, error: CloudError, now: datetime) -> None:
+    """AWS knows this token with other fields: it is our machine, and a bug of ours. Never a second machine."""
+    logger.error("%s: token %s was used with other parameters: %s", machine, machine.token, error)
+    reason = _("AWS knows the token %(token)s with other parameters") % {"token": machine.token}
+    tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(machine.course))
+    view = cloud.find_by_token(machine.token)
+    if view:
+        adopt(machine, view, cloud=cloud, now=now)
+
+
+def image_of(preset: Preset, cloud: Cloud) -> str:
+    """The image to launch from in this region; "" when none of those that the preset names is there."""
+    named = preset.images.get(cloud.catalog.region) if preset.images else ""
+    if named or preset.image_id:
+        return str(named or preset.image_id)
+    found = (cloud.catalog.image_named(parameter) for parameter in preset.image_parameters)
+    return next((image for image in found if image), "")
+
+
+def adopt(machine: Instance, view: MachineView, *, cloud: Cloud, now: datetime) -> None:
+    """Write down which machine AWS gave us, and have AWS itself stop it at the end of its lease."""
+    lease_until = books.lease_end(machine, view.launched_at)
+    waiting = (State.LAUNCHING, State.STOPPING, State.TERMINATING)
+    with transaction.atomic():
+        taken = (
+            same_attempt(machine)
+            .filter(cloud_id="", state__in=waiting)
+            .update(
+                cloud_id=view.cloud_id,
+                private_ip=view.private_ip,
+                cloud_type=view.instance_type,
+                spot_request=view.spot_request,
+                disk_since=view.launched_at,
+                lease_until=lease_until,
+                calling_until=None,
+                absent_since=None,
+            )
+        )
+        if taken:
+            queueing.served(machine, now=now)
+    if not taken:
+        _drop_double(machine, view, cloud)
+        return
+    machine.refresh_from_db()
+    guard.arm(machine, cloud=cloud, now=now)
+
+
+def _drop_double(machine: Instance, view: MachineView, cloud: Cloud) -> None:
+    """The row went on without this answer. If that machine is not the row's, nobody has ever used it."""
+    machine.refresh_from_db(fields=("cloud_id", "state"))
+    if machine.cloud_id == view.cloud_id:
+        return
+    logger.error("%s: %s came too late for its row and is ended", machine, view.cloud_id)
+    if view.spot_request:
+        cloud.cancel_spot([view.spot_request])
+    cloud.terminate([view.cloud_id])
+
+
+def give_up(machine: Instance, reason: str, *, now: datetime, staff: bool = False, mail: bool = False) -> bool:
+    """No machine, nothing charged: FAILED, and both holds are freed."""
+    with transaction.atomic():
+        if not move(machine, State.FAILED, reason=reason, who=None, now=now, mail=mail, calling_until=None):
+            return False
+        books.drop_holds(machine, now=now)
+        if staff:
+            to = staff_address(machine.course)
+            tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=to)
+    return True
+
+
+_ENCODED = "Encoded authorization failure message"
+
+
+def refused_words(error: CloudError) -> str:
+    values = {"text": str(error).partition(_ENCODED)[0].strip()}  # what follows is for the staff, and long
+    if isinstance(error, QuotaReached):
+        return (
+            _(
+                "The course's AWS account may not run more machines at once (AWS: %(text)s). Nothing was charged. "
+                "The course staff has been told."
+            )
+            % values
+        )
+    return _("AWS refused this machine (%(text)s). Nothing was charged. The course staff has been told.") % values

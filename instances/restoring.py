@@ -1,0 +1,42 @@
+"""A copy of a disk becomes a new machine of its owner. The copy stays."""
+
+import logging
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from cloud.base import Cloud, Transient
+from courses.models import User
+from instances.disk_rules import Standing
+from instances.models import DiskSnapshot, Instance, Preset
+from instances.refusals import LaunchRefused
+from instances.requesting import request_launch
+
+logger = logging.getLogger(__name__)
+
+
+def request_restore(snapshot: DiskSnapshot, preset: Preset, *, who: User | None, now: datetime) -> Instance:
+    """A launch as any other, whose disk begins with the copy. Raises LaunchRefused or BudgetRefused."""
+    fresh = DiskSnapshot.objects.select_related("owner", "instance").get(pk=snapshot.pk)
+    if fresh.standing != Standing.KEPT:
+        raise LaunchRefused(_("This copy is not there to be restored."))
+    return request_launch(fresh.owner, preset, who=who, now=now, snapshot=fresh)
+
+
+def find_image(machine: Instance, *, cloud: Cloud) -> bool:
+    """The image that a restored machine boots from, made once for each copy. False: not now. Raises Refused."""
+    snapshot = machine.restored_from
+    if snapshot is None or machine.image_id:
+        return True
+    try:
+        # AWS takes an image's name once: whoever dies before writing it down finds the same one again.
+        image_id = snapshot.image_id or cloud.disks.image_of(snapshot.cloud_id, name=f"lamplighter-{snapshot.slug}")
+    except Transient as error:
+        logger.warning("%s: no image yet: %s", machine, error)
+        return False
+    DiskSnapshot.objects.filter(pk=snapshot.pk).update(image_id=image_id)
+    if not Instance.objects.filter(pk=machine.pk, image_id="").update(image_id=image_id):
+        machine.refresh_from_db(fields=("image_id",))
+        return bool(machine.image_id)
+    machine.image_id = image_id
+    return True

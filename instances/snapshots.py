@@ -1,0 +1,156 @@
+"""Copies of disks: requests that only write rows and holds, and the calls to AWS, repeated until it is so.
+
+AWS has no client token for snapshots: the row's slug is written on each as a tag, and looked for before asking again.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext as _
+
+from cloud.base import Cloud, CloudError, NotFound, Transient
+from cloud.disks import SnapshotSpec, SnapshotView
+from courses.models import User
+from instances import disk_books
+from instances.disk_rules import Standing
+from instances.models import DiskSnapshot, Instance, InstanceEvent
+from instances.moves import tell
+from instances.refusals import LaunchRefused
+from instances.repair import CALL_SECONDS
+from instances.states import State
+from instances.stopping import request_stop
+
+logger = logging.getLogger(__name__)
+Why = DiskSnapshot.Why
+Kind = InstanceEvent.Kind
+_WITH_DISK = (State.RUNNING, State.STOPPED)
+
+
+class SnapshotRefused(LaunchRefused):
+    """No copy of this disk now. `str()` is a sentence for the person."""
+
+
+# ------------------------------------------------------------------ requests: rows only
+@transaction.atomic
+def request_snapshot(
+    instance: Instance, *, why: str, who: User | None, now: datetime, then_delete: bool = False
+) -> DiskSnapshot:
+    """Row, hold and event of a copy. Raises SnapshotRefused or BudgetRefused. One at a time: asked twice, the same."""
+    rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related("owner", "course")
+    machine = rows.get(pk=instance.pk)
+    if machine.state not in _WITH_DISK or not machine.cloud_id:
+        raise SnapshotRefused(_("Only the disk of a machine that runs or is stopped can be copied. Wait a moment."))
+    under_way = machine.snapshots.filter(standing__in=(Standing.WANTED, Standing.PENDING)).first()
+    if under_way:
+        if then_delete:
+            DiskSnapshot.objects.filter(pk=under_way.pk).update(then_delete=True)
+        return under_way
+    snapshot = DiskSnapshot.objects.create(
+        instance=machine,
+        owner=machine.owner,
+        course=machine.course,
+        why=why,
+        asked_by=who,
+        wanted_at=now,
+        then_delete=then_delete,
+        size_gb=machine.disk_gb,
+        usd_hour=disk_books.snapshot_usd_hour(machine.disk_gb),
+    )
+    reason = _("A copy of the disk is made") if not then_delete else _("A copy of the disk is made; then it is deleted")
+    tell(machine, Kind.DISK, reason=reason, who=who, now=now, facts={"snapshot": snapshot.slug, "why": why})
+    disk_books.hold_snapshot(snapshot, who=who, now=now)
+    return snapshot
+
+
+@transaction.atomic
+def request_archive(instance: Instance, *, why: str, who: User | None, now: datetime) -> DiskSnapshot:
+    """Stop if need be, copy the disk, and only then delete machine and disk. Raises as `request_snapshot`."""
+    snapshot = request_snapshot(instance, why=why, who=who, now=now, then_delete=True)
+    if instance.state == State.RUNNING:
+        request_stop(instance, reason=_("Stopped, to copy its disk and delete it"), who=who, now=now)
+    return snapshot
+
+
+def keep_machine(instance: Instance, *, who: User | None, now: datetime) -> None:
+    """Its owner starts it again: a copy that is being made stays a copy, and the machine is not deleted after it."""
+    meant = instance.snapshots.filter(then_delete=True, standing__in=(*_WAY, Standing.KEPT))
+    if meant.update(then_delete=False):
+        tell(instance, Kind.DISK, reason=_("Started again, so it is not deleted"), who=who, now=now)
+
+
+_WAY = (Standing.WANTED, Standing.PENDING)
+
+
+def request_delete(snapshot: DiskSnapshot, *, who: User | None, now: datetime, reason: str = "") -> bool:
+    """False when it is gone or going already."""
+    with transaction.atomic():
+        there = DiskSnapshot.objects.filter(pk=snapshot.pk, standing=Standing.KEPT)
+        if not there.update(standing=Standing.DELETING, reason=reason):
+            return False
+        told = reason or _("A copy of the disk is deleted")
+        tell(snapshot.instance, Kind.DISK, reason=told, who=who, now=now, facts={"snapshot": snapshot.slug})
+    return True
+
+
+# ------------------------------------------------------------------ calls
+def take(pk: int, *, cloud: Cloud, now: datetime) -> None:
+    """Ask AWS for the copy of a row in WANTED. Whether it was asked before is for `disk_rules` to judge."""
+    free = Q(calling_until=None) | Q(calling_until__lte=now)
+    mine = DiskSnapshot.objects.filter(free, pk=pk, standing=Standing.WANTED)
+    ready = Q(then_delete=False) | Q(instance__state=State.STOPPED)  # what is deleted afterwards was at rest
+    snapshot = mine.filter(ready).select_related("instance", "owner", "course").first()
+    if snapshot is None or not mine.update(asked_at=now, calling_until=now + timedelta(seconds=CALL_SECONDS)):
+        return
+    tags = {"course": snapshot.course.slug, "owner": str(snapshot.owner.opaque_id)}
+    spec = SnapshotSpec(snapshot.slug, snapshot.instance.cloud_id, snapshot.instance.slug, tags)
+    try:
+        view = cloud.disks.snapshot(spec)
+    except Transient as error:
+        logger.warning("%s: no clear answer: %s", snapshot, error)
+        DiskSnapshot.objects.filter(pk=pk).update(calling_until=None)
+    except CloudError as error:
+        logger.error("%s: AWS refused the copy: %s %s", snapshot, error.code, error)
+        fail(snapshot, _("AWS refused to copy the disk (%(text)s).") % {"text": error}, now=now)
+    else:
+        adopt(snapshot, view, now=now)
+
+
+def adopt(snapshot: DiskSnapshot, view: SnapshotView, *, now: datetime) -> None:
+    DiskSnapshot.objects.filter(pk=snapshot.pk, standing=Standing.WANTED).update(
+        standing=Standing.PENDING, cloud_id=view.snapshot_id, since=view.started_at, seen_at=now, calling_until=None
+    )
+
+
+def fail(snapshot: DiskSnapshot, reason: str, *, now: datetime) -> bool:
+    """Nothing was made, nothing is charged, and nothing is deleted after it."""
+    with transaction.atomic():
+        mine = DiskSnapshot.objects.filter(pk=snapshot.pk, standing__in=_WAY)
+        values = {"standing": Standing.FAILED, "reason": reason[:300], "since": None, "calling_until": None}
+        if not mine.update(**values, then_delete=False, settled_at=now):
+            return False
+        told = reason if not snapshot.then_delete else _("%(why)s The disk is kept.") % {"why": reason}
+        tell(snapshot.instance, Kind.DISK, reason=told, now=now, mail_to=snapshot.owner.email)
+        disk_books.drop_snapshot(snapshot, now=now)
+    return True
+
+
+def delete(pk: int, *, cloud: Cloud, now: datetime) -> None:
+    """Image first, then the copy; its books end when AWS has accepted."""
+    snapshot = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING).first()
+    if snapshot is None:
+        return
+    DiskSnapshot.objects.filter(pk=pk).update(asked_at=now)
+    try:
+        if snapshot.image_id:
+            cloud.disks.delete_image(snapshot.image_id)
+    except CloudError as error:
+        logger.warning("%s: its image is not deleted yet: %s", snapshot, error)
+        return
+    [outcome] = cloud.disks.delete_snapshots([snapshot.cloud_id])
+    if outcome.error is None or isinstance(outcome.error, NotFound):
+        gone = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING)
+        gone.update(standing=Standing.DELETED, until=F("asked_at"))
+    else:
+        logger.warning("%s: not deleted yet: %s", snapshot, outcome.error)

@@ -1,0 +1,64 @@
+"""A stopped machine runs again: the call to AWS and what a refusal means. The request is in `requesting.py`."""
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from cloud.base import Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
+from instances import books, guard
+from instances.launching import claim_call, refused_words, same_attempt
+from instances.models import Instance, InstanceEvent
+from instances.moves import move, tell
+from instances.notices import staff_address
+from instances.resizing import fit
+from instances.states import State
+
+logger = logging.getLogger(__name__)
+
+
+def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
+    """Ask AWS to start the stopped machine of a row in LAUNCHING. AWS's own timer is set first. Safe to say twice."""
+    machine = Instance.objects.select_related("owner__limits", "course", "preset").get(pk=instance_id)
+    if machine.state != State.LAUNCHING or not machine.cloud_id or not claim_call(machine, now):
+        return
+    # Until its real start is known; never earlier than that start.
+    lease_until = books.lease_end(machine, now)
+    same_attempt(machine).update(lease_until=lease_until)
+    machine.lease_until = lease_until
+    if not fit(machine, cloud=cloud, now=now):
+        _not_fitting(machine, now)
+    elif guard.arm(machine, cloud=cloud, now=now):
+        [outcome] = cloud.start([machine.cloud_id])
+        _after_start(machine, outcome.error, now)
+    same_attempt(machine).update(calling_until=None)
+
+
+def _not_fitting(machine: Instance, now: datetime) -> None:
+    """Its new type was refused and taken back, so its price is another: its student decides anew. Else: not yet."""
+    if machine.resized_from or machine.cloud_type != machine.instance_type:
+        return
+    with transaction.atomic():
+        reason = _("AWS refused its new type. It is what it was before, and stopped.")
+        if move(machine, State.STOPPED, reason=reason, who=None, now=now):
+            books.close_run(machine, started_at=None, ended_at=now, now=now)
+
+
+def _after_start(machine: Instance, error: CloudError | None, now: datetime) -> None:
+    if error is None or isinstance(error, Transient | NotFound | WrongState):
+        return  # the repair sweep looks what became of it
+    full = isinstance(error, NoCapacity)
+    reason = (
+        _("AWS has no free machine of this kind in the zone of your disk right now. Try again in a few minutes.")
+        if full
+        else refused_words(error)
+    )
+    logger.log(logging.INFO if full else logging.ERROR, "%s: not started: %s %s", machine, error.code, error)
+    with transaction.atomic():
+        if not move(machine, State.STOPPED, reason=reason, who=None, now=now):
+            return
+        books.close_run(machine, started_at=None, ended_at=now, now=now)
+        if not full:
+            to = staff_address(machine.course)
+            tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=to)

@@ -1,0 +1,138 @@
+"""Stopping and deleting machines: requests that only write rows, and the calls to AWS, repeated until it is so.
+
+A stop is not done until AWS says stopped: the repair sweep verifies it and says it again.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext as _
+
+from cloud.base import Cloud, NotFound, Outcome, Transient, WrongState
+from courses.models import User
+from instances import books
+from instances.guard_names import Guard
+from instances.models import Instance
+from instances.moves import move
+from instances.repair import FORCE_SECONDS, REPEAT_SECONDS
+from instances.savings import note_guard_stop
+from instances.states import State
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100  # keeps one unexpected failure small
+_STOPPABLE = (State.REQUESTED, State.LAUNCHING, State.RUNNING)
+_NOT_ASKED_YET: dict[str, Any] = {"stop_asked_at": None, "stop_tries": 0}
+_ENDED_OR_ENDING = (State.TERMINATING, State.TERMINATED, State.FAILED)
+
+
+# ------------------------------------------------------------------ requests: rows only
+def request_stop(
+    instance: Instance,
+    *,
+    reason: str,
+    who: User | None,
+    now: datetime,
+    mail: bool = False,
+    guard: Guard | None = None,
+    same: Sequence[str] = (),
+) -> bool:
+    """The machine is to stop, its disk stays. False when there is nothing to stop, or somebody was faster, also at
+    changing a field named in `same`.
+
+    A machine that AWS was not asked for yet is simply not launched. `guard`: which one decided this.
+    """
+    if instance.state not in _STOPPABLE:
+        return False
+    if instance.state == State.REQUESTED:
+        return _forget(instance, reason=reason, who=who, now=now)
+    by_guard = who is None and instance.state == State.RUNNING and not instance.proving
+    mail = mail and not instance.proving  # a drill's canary is nobody's work
+    fields: dict[str, Any] = {**_NOT_ASKED_YET, "ending_by": guard or ""}
+    with transaction.atomic():
+        moved = move(instance, State.STOPPING, reason=reason, who=who, now=now, mail=mail, same=same, **fields)
+        if moved and by_guard:
+            note_guard_stop(instance, now)
+    return moved
+
+
+def request_terminate(instance: Instance, *, who: User | None, now: datetime, reason: str = "") -> bool:
+    """Machine and disk are to be deleted for good. False when they are already, or somebody was faster."""
+    if instance.state in _ENDED_OR_ENDING:
+        return False
+    reason = reason or _("Deleted, with its disk")
+    if instance.state == State.REQUESTED:
+        return _forget(instance, reason=reason, who=who, now=now)
+    return move(instance, State.TERMINATING, reason=reason, who=who, now=now, **_NOT_ASKED_YET)
+
+
+def _forget(instance: Instance, *, reason: str, who: User | None, now: datetime) -> bool:
+    with transaction.atomic():
+        gone = move(instance, State.TERMINATED, reason=reason, who=who, now=now)
+        if gone:
+            books.drop_holds(instance, now=now)
+    return gone
+
+
+# ------------------------------------------------------------------ calls
+def stop(ids: Iterable[int], *, cloud: Cloud, now: datetime) -> None:
+    """Ask AWS to stop those of these machines that are in STOPPING; by force once it took FORCE_SECONDS."""
+    machines = _claimed(list(ids), State.STOPPING, now)
+    patient_since = now - timedelta(seconds=FORCE_SECONDS)
+    forced = [m for m in machines if m.state_since <= patient_since]
+    _call(lambda batch: cloud.stop(batch), [m for m in machines if m not in forced])
+    _call(lambda batch: cloud.stop(batch, force=True), forced)
+
+
+def terminate(ids: Iterable[int], *, cloud: Cloud, now: datetime) -> None:
+    """Ask AWS to delete those of these machines that are in TERMINATING."""
+    machines = _claimed(list(ids), State.TERMINATING, now)
+    _call(cloud.terminate, [m for m in machines if m not in _still_requested(machines, cloud)])
+
+
+def _still_requested(machines: Sequence[Instance], cloud: Cloud) -> list[Instance]:
+    """Spot machines whose request stands: AWS would replace them at once, so they wait for the next round."""
+    by_request = {machine.spot_request: machine for machine in machines if machine.spot_request}
+    if not by_request:
+        return []
+    outcomes = cloud.cancel_spot(list(by_request))
+    return [by_request[one.cloud_id] for one in outcomes if one.error and not isinstance(one.error, NotFound)]
+
+
+def _claimed(ids: list[int], state: State, now: datetime) -> list[Instance]:
+    """Those that nobody asked AWS about just now: two sweeps at once make one call.
+
+    Locked in the order of their keys, as by all who lock several, so that none of them wait for each other.
+    """
+    if not ids:
+        return []
+    due = Q(stop_asked_at=None) | Q(stop_asked_at__lte=now - timedelta(seconds=REPEAT_SECONDS))
+    with transaction.atomic():
+        asked = Instance.objects.filter(due, pk__in=ids, state=state).exclude(cloud_id="")
+        found = list(asked.select_for_update(no_key=True).order_by("pk"))
+        Instance.objects.filter(pk__in=[machine.pk for machine in found]).update(
+            stop_asked_at=now, stop_tries=F("stop_tries") + 1
+        )
+    return found
+
+
+def _call(order: Callable[[Sequence[str]], list[Outcome]], machines: Sequence[Instance]) -> None:
+    by_id = {machine.cloud_id: machine for machine in machines}
+    ids = list(by_id)
+    for first in range(0, len(ids), _BATCH):
+        for outcome in order(ids[first : first + _BATCH]):
+            _log(by_id[outcome.cloud_id], outcome)
+
+
+def _log(machine: Instance, outcome: Outcome) -> None:
+    """Whatever was said, the sweep looks at what is so, and says it again."""
+    error = outcome.error
+    if error is None:
+        return
+    expected = isinstance(error, Transient | NotFound | WrongState)
+    level = logging.WARNING if expected else logging.ERROR
+    logger.log(level, "%s (%s): not done yet: %s %s", machine, machine.cloud_id, error.code, error)

@@ -1,0 +1,36 @@
+"""The rounds that make everything true in the end: each looks at what is so now, isolates each row, and may run twice.
+
+Work grows with machines that have not ended, never with history.
+"""
+
+from instances.sweeps.alerting import alerts
+from instances.sweeps.counting import counting
+from instances.sweeps.disks import disks
+from instances.sweeps.drilling import drills
+from instances.sweeps.halting import halts
+from instances.sweeps.idling import idle
+from instances.sweeps.leasing import lease
+from instances.sweeps.looking import look
+from instances.sweeps.mailing import notices
+from instances.sweeps.metering import meter
+from instances.sweeps.offering import offers
+from instances.sweeps.queueing import queue
+from instances.sweeps.repairing import repair
+from instances.sweeps.spot import spot
+
+__all__ = [
+    "alerts",
+    "counting",
+    "disks",
+    "drills",
+    "halts",
+    "idle",
+    "lease",
+    "look",
+    "meter",
+    "notices",
+    "offers",
+    "queue",
+    "repair",
+    "spot",
+]

@@ -1,0 +1,60 @@
+"""The last step of a launch: the notebook answers. Asked from here, not by the student's browser."""
+
+import http.client
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from instances.models import Instance, InstanceEvent
+from instances.moves import tell
+from instances.states import State
+from instances.sweeps.rounds import if_any
+
+Probe = Callable[[str], bool]
+logger = logging.getLogger(__name__)
+
+PORT = 8888
+_TIMEOUT = 1.5
+_AT_ONCE = 64  # a machine that boots does not even refuse: each waits for the whole time-out
+_REPORTS_SINCE = timedelta(minutes=3)  # where notebooks cannot be reached from here, its agent's word is enough
+
+
+def answers(address: str) -> bool:
+    """Whether a Jupyter server answers there. Its /api needs no token and counts as no activity."""
+    connection = http.client.HTTPConnection(address, PORT, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/api")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def mark_ready(probe: Probe, now: datetime) -> int:
+    """Machines that run, are under AWS's own timer, and whose notebook answers: their students may go in."""
+    waiting = Instance.objects.filter(state=State.RUNNING, notebook_ready_at=None, guard_until__isnull=False)
+    machines = list(if_any(waiting.filter(private_ip__isnull=False).select_related("owner")))
+    if not machines:
+        return 0
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        ready = list(pool.map(probe, [str(machine.private_ip) for machine in machines]))
+    return sum(_mark(m, now) for m, up in zip(machines, ready, strict=True) if up or _reports(m, now))
+
+
+def _reports(machine: Instance, now: datetime) -> bool:
+    reported = machine.last_report_at
+    return reported is not None and reported >= machine.state_since and now - machine.state_since >= _REPORTS_SINCE
+
+
+def _mark(machine: Instance, now: datetime) -> bool:
+    with transaction.atomic():
+        same = Instance.objects.filter(pk=machine.pk, state=State.RUNNING, notebook_ready_at=None)
+        if not same.filter(run_number=machine.run_number).update(notebook_ready_at=now):
+            return False
+        tell(machine, InstanceEvent.Kind.READY, reason=_("The notebook answers"), now=now)
+    return True

@@ -1,0 +1,111 @@
+"""The repair round: one look at the cloud for all machines, then each row and its machine are made to agree.
+
+What to do is decided in `repair.py`, done in `mending.py`. A look that fails changes nothing.
+"""
+
+import logging
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+
+from cloud.base import Cloud, CloudError, CloudState, MachineView
+from instances import guard
+from instances.models import Instance, InstanceEvent, Run
+from instances.repair import ALIVE, MESSAGE_SECONDS, Row, decide_repair
+from instances.restarting import forgotten, restart
+from instances.states import ENDED, State
+from instances.stopping import stop, terminate
+from instances.sweeps.idling import UNJUDGED
+from instances.sweeps.mending import Round, mend
+from instances.sweeps.readiness import Probe, answers, mark_ready
+from instances.sweeps.rounds import beat, for_each
+from instances.sweeps.strays import end_strays
+
+logger = logging.getLogger(__name__)
+_GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
+
+
+def repair(cloud: Cloud, now: datetime, *, probe: Probe = answers) -> int:
+    """`probe` tells whether a notebook answers at an address."""
+    began = time.monotonic()
+    # Rows first: what the cloud says is then never older than the row that it is held against.
+    machines = list(_not_ended())
+    try:
+        views = cloud.describe_all()
+    except CloudError as error:
+        logger.warning("repair: the cloud cannot be read, nothing is changed: %s", error)
+        return 0
+    _note_sightings(machines, views, now)
+    work = Round(cloud, now)
+    by_id = {view.cloud_id: view for view in views}
+    by_token = {view.token: view for view in views if view.token}
+
+    def mend_one(machine: Instance) -> None:
+        view = by_id.get(machine.cloud_id) if machine.cloud_id else by_token.get(machine.token)
+        for intent in decide_repair(row_of(machine), view, now):
+            mend(machine, view, intent, work)
+
+    looked_at = for_each("repair", machines, mend_one)
+    stop(work.to_stop, cloud=cloud, now=now)
+    terminate(work.to_terminate, cloud=cloud, now=now)
+    restart(forgotten(now - timedelta(seconds=MESSAGE_SECONDS)), cloud=cloud, now=now)
+    for_each("strays", [views], lambda found: end_strays(found, cloud=cloud, now=now))
+    mark_ready(probe, now)
+    beat("repair", looked_at, seconds=time.monotonic() - began, now=now)
+    return looked_at
+
+
+def row_of(machine: Instance) -> Row:
+    """`machine` comes from this round's query, which counted its runs and calls for a person."""
+    return Row(
+        state=State(machine.state),
+        state_since=machine.state_since,
+        cloud_id=machine.cloud_id,
+        asked_at=machine.asked_at,
+        calling_until=machine.calling_until,
+        absent_since=machine.absent_since,
+        last_report_at=machine.last_report_at,
+        guard_until=machine.guard_until,
+        guard_wanted=guard.wanted(machine),
+        last_run_began=machine.last_run_began,  # type: ignore[attr-defined]
+        person_called=machine.person_called,  # type: ignore[attr-defined]
+        queued=machine.queued_at is not None,
+    )
+
+
+def _not_ended() -> QuerySet[Instance]:
+    calls = InstanceEvent.objects.filter(
+        instance=OuterRef("pk"), kind=InstanceEvent.Kind.TROUBLE, at__gte=OuterRef("state_since")
+    )
+    last_run = Run.objects.filter(instance=OuterRef("pk")).order_by("-number").values("started_at")[:1]
+    return (
+        Instance.objects.exclude(state__in=ENDED)
+        .select_related("owner")
+        .prefetch_related("course__machine_policy", "preset")
+        .defer(*UNJUDGED)
+        .annotate(last_run_began=Subquery(last_run), person_called=Exists(calls))
+        .order_by()
+    )
+
+
+def _note_sightings(machines: list[Instance], views: list[MachineView], now: datetime) -> None:
+    """When each was last seen, for the books; in a few statements for all."""
+    known = {view.cloud_id for view in views}
+    listed = [view.cloud_id for view in views if view.state not in _GONE]
+    _change(Instance.objects.filter(cloud_id__in=listed).exclude(state__in=ENDED), seen_at=now)
+    back = [m.pk for m in machines if m.absent_since and m.cloud_id in known]
+    if back:
+        _change(Instance.objects.filter(pk__in=back), absent_since=None)
+    alive = [view.cloud_id for view in views if view.state in ALIVE]
+    open_runs = Run.objects.filter(ended_at=None, instance__cloud_id__in=alive)
+    _change(open_runs.filter(Q(seen_at=None) | Q(seen_at__lt=now), started_at__lte=now), seen_at=now)
+
+
+def _change(rows: QuerySet[Any], **values: Any) -> None:
+    """Locked in the order of their keys, as by all who lock several, so that none of them wait for each other."""
+    with transaction.atomic():
+        keys = rows.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True)
+        rows.model.objects.filter(pk__in=list(keys)).update(**values)

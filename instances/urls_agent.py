@@ -1,0 +1,7 @@
+"""What machines call; persons have no business here."""
+
+from django.urls import path
+
+from instances.agent_views import agent_report
+
+urlpatterns = [path("report", agent_report, name="agent_report")]

@@ -1,0 +1,28 @@
+"""`/health` for monitors: does the database answer, and is each sweep still sweeping? Shows nothing about people."""
+
+import logging
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from portal.guards import guards
+
+log = logging.getLogger(__name__)
+
+
+@require_safe
+@never_cache
+def health(request: HttpRequest) -> JsonResponse:
+    """200 when all is well; 503 when the database is silent, or a sweep is late or has never ended."""
+    try:
+        found = guards(timezone.now(), settings.SWEEP_SECONDS)
+    except DatabaseError:
+        log.exception("health: the database does not answer")
+        return JsonResponse({"ok": False, "database": False, "sweeps": {}}, status=503)
+    ok = not any(guard.late for guard in found)
+    sweeps = {g.name: {"age_seconds": g.age_seconds, "late": g.late} for g in found}
+    return JsonResponse({"ok": ok, "database": True, "sweeps": sweeps}, status=200 if ok else 503)

@@ -1,0 +1,73 @@
+"""Doors of a person's own account: how they sign in, all that is kept about them, the end of every session at once."""
+
+from allauth.socialaccount.models import SocialAccount
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.db import transaction
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from courses.audit import Kind, note
+from courses.doors import address_of, person, signed_in
+from courses.models import AuditEntry
+from courses.second_factor import has_one
+from instances import grants
+from portal import own_data
+from portal.audit_words import words
+
+LOOKS = 50  # the newest; the file has all
+
+
+@require_safe
+@signed_in
+@never_cache
+def me(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    accounts = SocialAccount.objects.filter(user=user).order_by("pk")
+    context = {"accounts": [one.get_provider() for one in accounts], "second_factor": has_one(user)}
+    return render(request, "me/page.html", context)
+
+
+@require_safe
+@signed_in
+@never_cache
+def my_data(request: HttpRequest) -> HttpResponse:
+    """All that is kept about the one who asks; who of the staff looked at it stands first."""
+    mine = own_data.whose(person(request))
+    looks = AuditEntry.objects.filter(kind=Kind.LOOK, about__in=mine.lines).select_related("who", "course")
+    context = {
+        "now": timezone.now(),
+        "parts": own_data.parts(mine),
+        "looks": [(look, words(look.what)) for look in looks.order_by("-number")[:LOOKS]],
+    }
+    return render(request, "me/data.html", context)
+
+
+@require_safe
+@signed_in
+@never_cache
+def my_data_zip(request: HttpRequest) -> FileResponse:
+    user, now = person(request), timezone.now()
+    note("data_exported", kind=Kind.EXPORT, who=user, address=address_of(request), now=now)
+    packed = own_data.write_zip(own_data.whose(user), now)
+    return FileResponse(packed, as_attachment=True, filename=f"lamplighter-my-data-{now:%Y-%m-%d}.zip")
+
+
+@require_POST
+@signed_in
+def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
+    """Every browser's session and every open notebook of this person ends; machines go on as they are."""
+    user, now = person(request), timezone.now()
+    with transaction.atomic():
+        # A session is bound to the (unusable) password: a new one ends them all, this one too.
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        note("signed_out_everywhere", kind=Kind.SIGN_IN, who=user, address=address_of(request), now=now)
+    grants.revoke_for_user(user, now=now)
+    logout(request)
+    messages.success(request, _("You are signed out everywhere. Open notebooks are closed; your machines go on."))
+    return redirect("account_login")

@@ -1,0 +1,82 @@
+"""The rounds lock many machines at once. On PostgreSQL, with real processes: none of them may wait for each other."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+
+from benchmarks import crowd_rows
+from cloud.base import CloudState, MachineView
+from cloud.fake import FakeCloud
+from instances import sweeps
+from instances.models import Instance, Policy
+from instances.sweeps import repairing, rounds
+from tests.race import race
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def cloud_ids() -> list[str]:
+    """Of running machines whose rows lie in the table the other way round than their keys."""
+    ids = [f"i-{n:017x}" for n in range(150)]
+    Policy.objects.create(course=crowd_rows.seed(ids, NOW), quiet_seconds=240, warn_seconds=60)
+    crowd_rows.reset([], NOW)
+    for key in Instance.objects.order_by("-pk").values_list("pk", flat=True):
+        Instance.objects.filter(pk=key).update(attempt=2)
+    return ids
+
+
+def find_deadlocks_at_once() -> None:
+    """PostgreSQL looks for one after a second, unless told: with hundreds of them that is the whole test."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET deadlock_timeout = '20ms'")
+
+
+def judge(times: int) -> int:
+    """Warns all after three of four quiet minutes, and takes it back; returns the groups that failed."""
+    find_deadlocks_at_once()
+    failed: list[object] = []
+    rounds.logger.exception = lambda *about: failed.append(about)  # type: ignore[method-assign]
+    cloud = FakeCloud(lambda: NOW)
+    for _n in range(times):
+        sweeps.idle(cloud, NOW + timedelta(seconds=200))
+        sweeps.idle(cloud, NOW)
+    return len(failed)
+
+
+def look(cloud_ids: list[str], times: int) -> int:
+    find_deadlocks_at_once()
+    views = [
+        MachineView(one, "", "", CloudState.RUNNING, "g4dn.xlarge", "us-east-1a", "ami", None, NOW, None)
+        for one in cloud_ids
+    ]
+    failed = 0
+    for n in range(2 * times):
+        try:
+            repairing._note_sightings([], views, NOW + timedelta(seconds=n))
+        except DatabaseError:
+            failed += 1
+    return failed
+
+
+def failures(cloud_ids: list[str], times: int) -> int:
+    looking = partial(look, cloud_ids, times)
+    outcomes = race([partial(judge, times), looking, looking], seconds=240)
+    assert all(outcome.ok for outcome in outcomes), outcomes
+    return sum(outcome.value for outcome in outcomes)
+
+
+def test_idle_and_repair_at_once_never_wait_for_each_other(cloud_ids: list[str]) -> None:
+    assert failures(cloud_ids, times=20) == 0
+
+
+def test_control_without_the_order_they_do(cloud_ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unordered(rows: QuerySet[Instance], **values: object) -> None:
+        rows.update(**values)
+
+    monkeypatch.setattr(repairing, "_change", unordered)
+    assert failures(cloud_ids, times=4) > 0

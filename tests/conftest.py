@@ -1,0 +1,124 @@
+"""The cast and the stage that every test uses: the same people in the same course, and a cloud that breaks on command.
+
+What a machine lacks (PostgreSQL, Redis, Chromium) makes the tests that need it skip, and the run says so at its
+end; with LAMPLIGHTER_NO_SKIPS=1, as in CI, a skip is a failure.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings
+
+from courses.models import Course, Enrollment, Role, Team, User
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, not memory: the threads and server processes that a test starts must see the same rows.
+    _folder = tempfile.TemporaryDirectory(prefix="lamplighter-test-")
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"{_folder.name}/test.sqlite3"
+
+# `make identity-provider` brings it.
+OIDC_PROVIDER = Path(__file__).resolve().parent.parent / "var" / "identity-provider" / "node_modules" / "oidc-provider"
+NO_SKIPS = os.environ.get("LAMPLIGHTER_NO_SKIPS") == "1"
+
+
+def _missing(marker: str) -> str | None:
+    """Why a test with this marker cannot run here, or None."""
+    if marker == "postgres" and "postgresql" not in settings.DATABASES["default"]["ENGINE"]:
+        return "PostgreSQL: set DATABASE_URL"
+    if marker == "redis" and not os.environ.get("LAMPLIGHTER_TEST_REDIS_URL"):
+        return "Redis: set LAMPLIGHTER_TEST_REDIS_URL"
+    if marker == "browser" and not (shutil.which("chromium") or shutil.which("google-chrome")):
+        return "Chromium: install it"
+    if marker == "saml_idp" and not (shutil.which("php") and Path("/usr/share/simplesamlphp").is_dir()):
+        return "SimpleSAMLphp: install simplesamlphp and php-cli"
+    if marker == "oidc_idp" and not (shutil.which("node") and OIDC_PROVIDER.is_dir()):
+        return "a certified OpenID provider: make identity-provider (needs node)"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("LAMPLIGHTER_TEST_NGINX") != "1":  # `make test-tls` asks for them: they need a web server
+        items[:] = [item for item in items if not item.get_closest_marker("nginx")]
+    for item in items:
+        # Side by side, a file's tests stay together (they share a browser, a simulator), and those that empty the one
+        # Redis database come one after the other.
+        group = "redis" if item.get_closest_marker("redis") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+        for marker in ("postgres", "redis", "browser", "saml_idp", "oidc_idp"):
+            why = _missing(marker) if item.get_closest_marker(marker) else None
+            if why:
+                item.add_marker(pytest.mark.skip(reason=f"needs {why}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        reasons = sorted({report.longrepr[2] if isinstance(report.longrepr, tuple) else "" for report in skipped})
+        terminalreporter.write_line(f"NOT RUN: {len(skipped)} tests. " + "; ".join(reasons))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if NO_SKIPS and exitstatus == 0 and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = 1
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    from tests.browser import chromium  # here, so that a run without browser tests needs no Playwright
+
+    with chromium() as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who asks, in every access test: the same seven, and nobody."""
+
+    course: Course
+    other_course: Course
+    team: Team
+    student: Enrollment
+    other_student: Enrollment
+    ta: Enrollment
+    instructor: Enrollment
+    foreign_instructor: Enrollment
+    stranger: User  # signed in, on no roster
+
+
+def _enroll(course: Course, name: str, role: Role, team: Team | None = None) -> Enrollment:
+    email = f"{name.split()[0].lower()}@demo.edu"
+    user = User.objects.create_user(email, full_name=name)
+    return Enrollment.objects.create(course=course, user=user, email=email, name=name, role=role, team=team)
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    course = Course.objects.create(
+        slug="dl19", name="Deep Learning", term="Spring 2019", starts_on=date(2019, 1, 22), ends_on=date(2019, 5, 17)
+    )
+    other = Course.objects.create(
+        slug="cv19", name="Computer Vision", starts_on=date(2019, 1, 22), ends_on=date(2019, 5, 17)
+    )
+    team = Team.objects.create(course=course, name="Team 1")
+    return Cast(
+        course=course,
+        other_course=other,
+        team=team,
+        student=_enroll(course, "Ada Student", Role.STUDENT, team),
+        other_student=_enroll(course, "Ben Other", Role.STUDENT, team),
+        ta=_enroll(course, "Tess Assistant", Role.TA),
+        instructor=_enroll(course, "Ines Structor", Role.INSTRUCTOR),
+        foreign_instructor=_enroll(other, "Finn Foreign", Role.INSTRUCTOR),
+        stranger=User.objects.create_user("stranger@demo.edu", full_name="Sam Stranger"),
+    )

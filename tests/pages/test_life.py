@@ -1,0 +1,112 @@
+"""Restart, another kind, copies and restore as a student clicks them; and the staff's page of disks."""
+
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+
+from instances import snapshots
+from instances.disk_rules import Standing
+from instances.models import DiskPolicy, DiskSnapshot, Instance, Preset
+from tests.instances.conftest import HOUR, Stage, fresh
+from tests.pages.conftest import signed_in
+from tests.pages.test_course_home import text_of
+
+
+@pytest.fixture
+def bigger(today: Stage) -> Preset:
+    return Preset.objects.create(
+        course=today.cast.course, slug="project", name="Project: A10G 24 GB", instance_types=["g5.xlarge"],
+        image_id="ami-course", disk_gb=100, lease_seconds=2 * HOUR, ceiling_usd_hour=Decimal("1.20"),
+    )  # fmt: skip
+
+
+def stopped(today: Stage) -> Instance:
+    row = today.stop(today.running())
+    today.wait(1)
+    return fresh(row)
+
+
+def kept(today: Stage, row: Instance) -> DiskSnapshot:
+    made = snapshots.request_snapshot(row, why=DiskSnapshot.Why.ASKED, who=row.owner.user, now=today.now)
+    today.wait(2)
+    made.refresh_from_db()
+    assert made.standing == Standing.KEPT
+    return made
+
+
+def post(today: Stage, name: str, row: Instance, **data: str):
+    return signed_in(today.cast.student.user).post(reverse(name, args=[row.slug]), data, follow=True)
+
+
+def test_a_restart_is_one_click_and_is_said(today: Stage) -> None:
+    row = today.running()
+    assert "restarts. Its files stay." in text_of(post(today, "machine_restart", row).content.decode())
+    assert fresh(row).restart_wanted_at
+
+
+def test_another_kind_is_offered_with_its_price_and_chosen_with_one_click(today: Stage, bigger: Preset) -> None:
+    row = stopped(today)
+    page = signed_in(today.cast.student.user).get(reverse("machine_resize", args=[row.slug]))
+    assert "a start sets $2.11 aside" in text_of(page.content.decode())
+    post(today, "machine_resize", row, preset="project")
+    assert fresh(row).preset == bigger
+
+
+def test_of_a_machine_that_runs_the_page_says_to_stop_it_first(today: Stage, bigger: Preset) -> None:
+    row = today.running()
+    answer = post(today, "machine_resize", row, preset="project")
+    assert answer.status_code == 409
+    assert "Stop the machine first" in answer.content.decode()
+    assert fresh(row).preset == today.preset
+
+
+def test_deleting_with_a_copy_first_makes_the_copy(today: Stage) -> None:
+    row = stopped(today)
+    post(today, "machine_terminate", row, disk="copy")
+    assert fresh(row).state == "stopped"
+    today.wait(4)
+    assert fresh(row).state == "terminated"
+    home = text_of(signed_in(today.cast.student.user).get("/c/dl19/").content.decode())
+    assert "Copies of your disks" in home
+    assert "Restore to a new machine" in home
+
+
+def test_deleting_for_good_is_the_other_choice(today: Stage) -> None:
+    row = stopped(today)
+    post(today, "machine_terminate", row, disk="gone")
+    assert fresh(row).state == "terminating"
+    assert not DiskSnapshot.objects.exists()
+
+
+def test_without_money_for_the_copy_nothing_is_deleted(today: Stage) -> None:
+    row = stopped(today)
+    Instance.objects.filter(pk=row.pk).update(disk_gb=16000)
+    answer = post(today, "machine_terminate", row, disk="copy")
+    assert "is left" in text_of(answer.content.decode())
+    assert fresh(row).state == "stopped"
+
+
+def test_a_copy_is_restored_for_what_the_page_says_and_deleted_with_one_click(today: Stage) -> None:
+    one = kept(today, stopped(today))
+    client = signed_in(today.cast.student.user)
+    where = reverse("copy_restore", args=["dl19", one.pk])
+    assert "Its disk begins with your copy (16 GB of files)." in text_of(client.get(where).content.decode())
+    client.post(where)
+    assert Instance.objects.get(restored_from=one).state == "requested"
+    client.post(reverse("copy_delete", args=["dl19", one.pk]))
+    one.refresh_from_db()
+    assert one.standing == Standing.DELETING
+
+
+def test_staff_see_what_disks_and_copies_cost_and_set_the_policy(today: Stage) -> None:
+    kept(today, stopped(today))
+    client = signed_in(today.cast.ta.user)
+    page = text_of(client.get("/c/dl19/staff/disks/").content.decode())
+    assert "Disks cost $5.12 a month while they are there, copies at most $0.80." in page
+    answer = client.post("/c/dl19/staff/disks/", {"nightly_keep": 3, "archive_days": 14, "archive_warn_days": 3})
+    assert answer.status_code == 302
+    assert DiskPolicy.objects.get().archive_days == 14
+    answer = client.post("/c/dl19/staff/disks/", {"nightly_keep": 3, "archive_days": 14, "archive_warn_days": 20})
+    assert answer.status_code == 422
+    assert "not more than the days above" in answer.content.decode()

@@ -1,0 +1,43 @@
+"""A chat for tests: a real webhook on this computer."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+
+class Room:
+    """A chat on this computer: a webhook that keeps what is said, and can be out of order."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        self.is_down = False
+        room = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if not room.is_down:
+                    room.said.append(json.loads(body))
+                self.send_response(503 if room.is_down else 200)
+                self.end_headers()
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"matrix://hook-token@127.0.0.1:{self.server.server_port}/?mode=slack"
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    opened = Room()
+    yield opened
+    opened.server.shutdown()
