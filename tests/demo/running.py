@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 170
 
 
-def free_base_port() -> int:
+def free_base_port(host: str = "127.0.0.1") -> int:
     """The first of four neighbouring free ports, below the range that the system hands out by itself."""
-    # From anywhere in it: a second run on this machine looks for its own at the same time.
-    for base in random.sample(range(21000, 32000, 4), 200):
+    # From anywhere in it: a second run on this machine looks for its own at the same time, perhaps with the same seed.
+    for base in random.SystemRandom().sample(range(21000, 32000, 4), 200):
         with_all = [socket.socket() for _ in range(4)]
         try:
             for n, probe in enumerate(with_all):
-                probe.bind(("127.0.0.1", base + n))
+                probe.bind((host, base + n))
             return base
         except OSError:
             continue

@@ -80,9 +80,9 @@ def test_the_steps_of_a_launch_go_on_without_a_hand(today: Stage, visitor: Visit
     page = visitor.open(today.cast.student.user, f"/machines/{row.slug}/")
     expect(page.locator("li.doing")).to_contain_text("Starting at AWS")
     start_running(row)
-    expect(page.locator("li.doing")).to_contain_text("Booting", timeout=5_000)
+    expect(page.locator("li.doing")).to_contain_text("Booting")
     Instance.objects.filter(pk=row.pk).update(notebook_ready_at=timezone.now())
-    expect(page.locator("ol.steps")).to_have_count(0, timeout=5_000)
+    expect(page.locator("ol.steps")).to_have_count(0)
     expect(page.get_by_text("The notebook was ready")).to_be_visible()
 
 
@@ -97,7 +97,7 @@ def test_a_countdown_counts(today: Stage, visitor: Visitor) -> None:
     left = page.locator(".note.warn [data-rel]").first
     expect(left).to_contain_text("in 1 min")
     before = left.inner_text()
-    expect(left).not_to_have_text(before, timeout=4_000)
+    expect(left).not_to_have_text(before)
 
 
 def test_the_staffs_table_stays_sorted_while_figures_change(today: Stage, cast: Cast, visitor: Visitor) -> None:
@@ -111,7 +111,7 @@ def test_the_staffs_table_stays_sorted_while_figures_change(today: Stage, cast: 
     sort.click()
     expect(names).to_have_text(["Ben Other", "Ada Student"])
     today.stop(Instance.objects.get(owner=cast.student))
-    expect(page.locator("#running tbody tr").last).to_contain_text("Stopping", timeout=15_000)
+    expect(page.locator("#running tbody tr").last).to_contain_text("Stopping")
     expect(names).to_have_text(["Ben Other", "Ada Student"])
 
 
@@ -146,7 +146,7 @@ def test_who_is_signed_out_meanwhile_sees_the_sign_in_page_and_not_a_part_of_it(
     today.launch()
     page = visitor.open(today.cast.student.user, "/c/dl19/")
     visitor.context.clear_cookies()
-    expect(page).to_have_url(f"{visitor.server.url}/accounts/login/?next=/c/dl19/", timeout=10_000)
+    expect(page).to_have_url(f"{visitor.server.url}/accounts/login/?next=/c/dl19/")
     visitor.complaints.clear()  # the browser notes the 401
 
 

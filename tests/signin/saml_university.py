@@ -74,7 +74,7 @@ class University:
     """Runs until `stop`. `portal` is where its answers go."""
 
     def __init__(self, folder: Path, people: list[Person], *, acs: str, sp: str) -> None:
-        self.port = free_base_port()
+        self.port = free_base_port(HOST)
         self.url = f"http://{HOST}:{self.port}"
         self.entity_id = f"{self.url}/idp"
         self.sso_url = f"{self.url}/saml2/idp/SSOService.php"
@@ -94,14 +94,17 @@ class University:
         self.child.wait(10)
 
     def _wait(self) -> None:
+        """Until it answers, and it is ours: another run on this machine may have taken the port meanwhile."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.url}/saml2/idp/metadata.php", timeout=5)
-                return
+                with urllib.request.urlopen(f"{self.url}/saml2/idp/metadata.php", timeout=5) as answer:
+                    if self.x509cert in "".join(answer.read().decode().split()):
+                        return
             except OSError:
-                time.sleep(0.1)
-        raise TimeoutError("SimpleSAMLphp does not answer")
+                pass
+            time.sleep(0.1)
+        raise TimeoutError("SimpleSAMLphp does not answer, or another one does")
 
     def _write(self, folder: Path, people: list[Person], acs: str, sp: str) -> None:
         (folder / "metadata").mkdir()

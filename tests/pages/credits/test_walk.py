@@ -34,7 +34,9 @@ def opened(visitor: Visitor, line: Enrollment, path: str, window: tuple[int, int
 
 def fits(page: Page) -> None:
     """Nothing is wider than its window; tables and tabs scroll inside."""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+    page.wait_for_load_state()
+    # Waited for: between two pages there is a moment without a document.
+    page.wait_for_function("document.documentElement && document.documentElement.scrollWidth <= innerWidth")
 
 
 @both_windows
