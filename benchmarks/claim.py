@@ -132,26 +132,28 @@ def make_batch(name: str, codes: int) -> "CodeBatch":
 
 
 @contextmanager
-def server(var: Path) -> Iterator[None]:
+def server(var: Path, *, port: int = PORT, workers: int = WORKERS, nice: int = 0) -> Iterator[None]:
     command = [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", ADDRESS[0], "--port", str(PORT)),
-        *("--workers", str(WORKERS), "--blocking-threads", str(THREADS), "--no-access-log"),
+        *("nice", "-n", str(nice), sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", ADDRESS[0], "--port", str(port)),
+        *("--workers", str(workers), "--blocking-threads", str(THREADS), "--no-access-log"),
         "portal.wsgi:application",
     ]
-    with (var / "server.log").open("w") as log:
+    said = var / f"server-{port}.log"
+    with said.open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         try:
-            wait_for_server(var / "server.log")
+            wait_for_server(said, port)
             yield
         finally:
             process.terminate()
             process.wait(20)
 
 
-def wait_for_server(log: Path) -> None:
+def wait_for_server(log: Path, port: int) -> None:
     for _attempt in range(150):
         try:
-            urllib.request.urlopen(f"http://{ADDRESS[0]}:{PORT}/accounts/logout/", timeout=2).close()
+            urllib.request.urlopen(f"http://{ADDRESS[0]}:{port}/accounts/logout/", timeout=2).close()
             return
         except OSError as error:
             if hasattr(error, "code"):  # an answer, whatever it says

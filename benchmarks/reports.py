@@ -6,6 +6,7 @@ counts. Reports and pages come at chance moments, each on a connection of its ow
 counts from when it was due.
 
 Needs PostgreSQL at DATABASE_URL (default: this machine, user root); makes a database of its own and drops it.
+As in `deploy/`, reports have a process that yields to the pages; BENCH_TOGETHER=1 sends them to that of the pages.
 Environment: N ("1000 10000", reports a minute), BENCH_SECONDS (20, for each part), BENCH_ROUNDS (3), BENCH_PORT.
 """
 
@@ -21,12 +22,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.claim import ADDRESS, ROUNDS, database, server, sessions
+from benchmarks.claim import ADDRESS, PORT, ROUNDS, database, server, sessions
 from benchmarks.load import Answers, Request, open_loop
 
 PER_MINUTE = [int(word) for word in os.environ.get("N", "").split()] or [1_000, 10_000]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
 PAGES_A_SECOND = 4
+REPORTS = ADDRESS if os.environ.get("BENCH_TOGETHER") == "1" else (ADDRESS[0], PORT + 2)
 SECRET = "the-secret-of-all-of-them"
 MINUTE = 60
 
@@ -60,7 +62,7 @@ def main() -> None:
             f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {ROUNDS} rounds of {SECONDS:.0f} s",
             flush=True,
         )
-        with server(Path(var)):
+        with server(Path(var)), server(Path(var), port=PORT + 2, workers=1, nice=5):
             one_part(keys, [], number=0)  # each process's first answer
             found = {n: measure(n, slugs, keys, first=1 + i * ROUNDS) for i, n in enumerate(PER_MINUTE)}
         tell(found)
@@ -117,7 +119,7 @@ def one_part(keys: list[str], reports: list[Request], *, number: int) -> Part:
     looks = [page(key) for key in keys[: int(PAGES_A_SECOND * SECONDS)]]
     with ThreadPoolExecutor(2) as pool:
         pages = pool.submit(open_loop, ADDRESS, looks, seconds=SECONDS, seed=number)
-        others = pool.submit(open_loop, ADDRESS, reports, seconds=SECONDS, seed=number) if reports else None
+        others = pool.submit(open_loop, REPORTS, reports, seconds=SECONDS, seed=number) if reports else None
         return Part(_all_well(pages.result()), _all_well(others.result()) if others else [])
 
 

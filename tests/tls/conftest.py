@@ -76,6 +76,7 @@ def site(authority: Authority, portal_port: int, gateways: list[int], port: int,
         "listen 80;": f"listen {HOST}:{plain_port};",
         "listen 443 ssl http2;": f"listen {HOST}:{port} ssl http2;",
         "http://127.0.0.1:8000;": f"http://{HOST}:{portal_port};",
+        "http://127.0.0.1:8002;": f"http://{HOST}:{portal_port};",
         "/etc/letsencrypt/live/gpu.example.edu": str(authority.issue(PORTAL)),
         "/etc/letsencrypt/live/nb.example.edu": str(authority.issue(f"*.{NOTEBOOKS}")),
     }
