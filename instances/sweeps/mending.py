@@ -119,7 +119,7 @@ def _terminated(machine: Instance, view: MachineView | None, intent: Intent, wor
     with transaction.atomic():
         if not move(machine, State.TERMINATED, reason=reason, who=None, now=work.now, mail=not asked, disk_until=at):
             return
-        _close(machine, view, intent.at, work.now)
+        _close(machine, view, _ran_until(machine, at), work.now)
     guard.disarm(machine, cloud=work.cloud)
 
 
@@ -193,6 +193,18 @@ def _close(machine: Instance, view: MachineView | None, ended_at: datetime | Non
 def _end(machine: Instance, ended_at: datetime | None, now: datetime) -> datetime:
     """AWS does not always tell when. Then it is taken to have run as long as it can have: up to its own timer."""
     return ended_at or (min(now, machine.guard_until) if machine.guard_until else now)
+
+
+def _ran_until(machine: Instance, deleted_at: datetime) -> datetime:
+    """Of a deleted machine AWS tells only when it was deleted. If that was after AWS's own timer, the timer stopped it
+    before, unless it was seen to run on."""
+    run = books.last_run(machine)
+    seen = run.seen_at if run and run.ended_at is None else None
+    wanted = guard.wanted(machine)
+    if machine.guard_until is None or wanted is None:
+        return deleted_at
+    timer = max(machine.guard_until, wanted)  # it may have been moved without our hearing of it
+    return deleted_at if seen and seen > timer else min(deleted_at, timer)
 
 
 def why_words(why: Why, machine: Instance, view: MachineView | None) -> str:

@@ -24,7 +24,6 @@ from hypothesis.stateful import (
 )
 
 from cloud.base import CloudState, MachineView, NotFound, Transient, WrongState
-from cloud.fake_machine import FakeMachine
 from instances import services, snapshots, sweeps
 from instances.models import DiskSnapshot, Instance, Run
 from instances.refusals import LaunchRefused
@@ -282,20 +281,9 @@ class Histories(RuleBasedStateMachine):
         else:
             ran = sum(max(stretch.seconds(self.stage.now), MINUTE) for m in mine for stretch in m.stretches)
             # AWS tells when it was asked, not when the machine was there: boots are counted, in AWS's favour.
-            boots = self.cloud.boot_seconds * row.runs.count() + deleted_unseen(row, mine)
+            boots = self.cloud.boot_seconds * row.runs.count()
             less = self.unexact.get(row.slug, 0)
             assert ran - less <= compute_seconds(row) <= ran + less + boots, (row.slug, row.state, row.reason)
-
-
-def deleted_unseen(row: Instance, machines: list[FakeMachine]) -> float:
-    """Seconds that are counted too many: of a machine that AWS stopped while nobody looked, and that was deleted before
-    anybody did, AWS tells the time of the deletion only."""
-    moves = [event.new_state for event in row.events.filter(kind="moved").order_by("at", "pk")]
-    if row.state != State.TERMINATED or State.STOPPED in moves[-3:]:
-        return 0
-    return sum(
-        (m.ended_at - m.stretches[-1].end).total_seconds() for m in machines if m.ended_at and m.stretches[-1].end
-    )
 
 
 def tell_histories(stage: Stage, cast: Cast) -> None:
