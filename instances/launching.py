@@ -4,12 +4,12 @@ Asked again after any death, with the same token, the same question gives the sa
 """
 
 import logging
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cloud.base import (
@@ -28,12 +28,12 @@ from cloud.quotas import quota_of
 from credits.vault import WrongKey
 from instances import books, guard, queueing
 from instances.boot import UserDataTooLong, user_data
+from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
 from instances.launch_rules import Candidate, in_zones
 from instances.models import Instance, InstanceEvent, Policy, Preset
 from instances.moves import move, tell
 from instances.notices import staff_address
 from instances.queue_rules import Lanes, WaitsFor, open_to
-from instances.repair import CALL_SECONDS
 from instances.restoring import find_image
 from instances.states import State
 
@@ -70,7 +70,8 @@ def _read(instance_id: int) -> Instance:
 
 
 def _ask_on(machine: Instance, cloud: Cloud, now: datetime) -> None:
-    while claim_call(machine, now) and not _ask(machine, cloud, now):
+    clock = running_clock(now)
+    while claim_call(machine, clock()) and not _ask(machine, cloud, clock):
         pass
 
 
@@ -126,31 +127,22 @@ def _freeze(machine: Instance, questions: list[Candidate], now: datetime, **more
     return True
 
 
-def same_attempt(machine: Instance) -> QuerySet[Instance]:
-    """The row, if it still is at the question that `machine` was read with."""
-    return Instance.objects.filter(pk=machine.pk, attempt=machine.attempt, run_number=machine.run_number)
-
-
-def claim_call(machine: Instance, now: datetime) -> bool:
-    """One process at a time is in the call. Whoever died in it keeps the others out for CALL_SECONDS only."""
-    free = Q(calling_until=None) | Q(calling_until__lte=now)
-    mine = same_attempt(machine).filter(free, state=State.LAUNCHING, cloud_id=machine.cloud_id)
-    return bool(mine.update(asked_at=now, calling_until=now + timedelta(seconds=CALL_SECONDS)))
-
-
-def _ask(machine: Instance, cloud: Cloud, now: datetime) -> bool:
+def _ask(machine: Instance, cloud: Cloud, clock: Callable[[], datetime]) -> bool:
     """One call. True when there is nothing more to ask now, False when the next candidate is frozen."""
+    now = clock()
     try:
         spec = spec_of(machine)
     except (UserDataTooLong, WrongKey) as error:
         logger.error("%s: cannot be described to AWS: %s", machine, error)
         give_up(machine, _("This machine cannot be set up. The course staff has been told."), now=now, staff=True)
         return True
+    if not still_ours(machine, clock()):
+        return True  # the next round asks
     try:
         view = cloud.run(spec)
     except Transient as error:
         logger.warning("%s: no clear answer to %s: %s", machine, machine.token, error)
-        same_attempt(machine).update(calling_until=None)
+        end_call(machine)
         return True
     except TokenMismatch as error:
         _find_mismatched(machine, cloud, error, now)

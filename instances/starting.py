@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
 from instances import books, guard
-from instances.launching import claim_call, refused_words, same_attempt
+from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
+from instances.launching import refused_words
 from instances.models import Instance, InstanceEvent
 from instances.moves import move, tell
 from instances.notices import staff_address
@@ -23,16 +24,17 @@ def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     machine = Instance.objects.select_related("owner__limits", "course", "preset").get(pk=instance_id)
     if machine.state != State.LAUNCHING or not machine.cloud_id or not claim_call(machine, now):
         return
+    clock = running_clock(now)
     # Until its real start is known; never earlier than that start.
     lease_until = books.lease_end(machine, now)
     same_attempt(machine).update(lease_until=lease_until)
     machine.lease_until = lease_until
     if not fit(machine, cloud=cloud, now=now):
         _not_fitting(machine, now)
-    elif guard.arm(machine, cloud=cloud, now=now):
+    elif guard.arm(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
         [outcome] = cloud.start([machine.cloud_id])
         _after_start(machine, outcome.error, now)
-    same_attempt(machine).update(calling_until=None)
+    end_call(machine)
 
 
 def _not_fitting(machine: Instance, now: datetime) -> None:
