@@ -16,18 +16,8 @@ from instances.models import Instance, Policy
 
 HOUSE = "/opt/lamplighter"
 HERE = Path(__file__).resolve().parent
-# What lies where below HOUSE.
-PROGRAMS = {
-    "idle.py": "idle.py",
-    "deadman.py": "agent/deadman.py",
-    "senses.py": "agent/senses.py",
-    "doings.py": "agent/doings.py",
-    "saving.py": "agent/saving.py",
-    "lamplighter_agent.py": "agent/lamplighter_agent.py",
-    "notebook.sh": "agent/notebook.sh",
-    "lab/lamplighter/package.json": "agent/lab/package.json",
-    "lab/lamplighter/static/lab.js": "agent/lab/lab.js",
-}
+# What lies where below HOUSE, and where it is found below HERE: the list that the course image is made from, too.
+PROGRAMS = dict(line.split() for line in (HERE / "agent/parts").read_text().splitlines())
 # Every boot, not once per machine: a machine that was stopped and started must light its timers again.
 PER_BOOT = "/var/lib/cloud/scripts/per-boot/lamplighter"
 
