@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import IO
 
 from demo import lock
+from demo.image import make_image
 from demo.people import INSTRUCTOR, PASSWORD, STRANGER, STUDENT, TA
 from demo.places import CLIENT_ID, HOST, ROOT, Places
 from demo.processes import ChildEnded, Family, Stopped, tail
@@ -112,6 +113,7 @@ def start_outside_world(places: Places, family: Family) -> None:
     folder = str(places.folder / "cloud")
     (places.folder / "cloud" / "network.json").unlink(missing_ok=True)  # the last run's says nothing about this one
     make_repository(places.folder / "cloud" / "repositories")
+    make_image(places.folder / "cloud" / "image")
     family.start("cloud", [python, "-m", "cloud.sim", "--port", port["the simulated AWS"], "--folder", folder])
     options = {
         "--port": port["Demo University"],

@@ -46,14 +46,20 @@ class Room:
     machine goes out by itself."""
 
     def __init__(
-        self, folder: Path | str, on_power_off: Callable[[str], None], repositories: Path | None = None
+        self,
+        folder: Path | str,
+        on_power_off: Callable[[str], None],
+        repositories: Path | None = None,
+        image: Path | None = None,
     ) -> None:
-        """`repositories`: a folder of git repositories that machines find at https://git.demo.edu/."""
+        """`repositories`: a folder of git repositories that machines find at https://git.demo.edu/. `image`: what a
+        new disk begins with, if there is such a folder."""
         if not sys.platform.startswith("linux"):
             raise RoomRefused("the machine room needs Linux: only there every 127.x.y.z is this computer")
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._on_power_off = on_power_off
+        self._image = image
         self._more_environment = _git_host(repositories) if repositories else {}
         self._lit: dict[str, _Lit] = {}
         self._lock = threading.Lock()
@@ -70,6 +76,8 @@ class Room:
             if cloud_id in self._lit:
                 return
             root = self._disk(cloud_id)
+            if self._image and self._image.exists() and not root.exists():
+                shutil.copytree(self._image, root, symlinks=True)
             _lay_out(root, user_data)
             with open(root / "var/log/cloud-init-output.log", "ab") as log:
                 init = subprocess.Popen(

@@ -47,7 +47,7 @@ class Simulator:
         if with_room:
             from cloud.sim.room import Room
 
-            self.world.room = Room(folder / "machines", self.world.power_off, folder / "repositories")
+            self.world.room = Room(folder / "machines", self.world.power_off, folder / "repositories", folder / "image")
         self.schedules = Schedules(region, self.world, self._store)
         faults, billing, costs = Faults(), Billing(self._store), Costs(self._store)
         offers = Offers(self._store, rules, region, self.network.image_id)

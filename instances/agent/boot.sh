@@ -1,6 +1,7 @@
 #!/bin/sh
 # Lights the machine at every boot: cloud-init runs it from scripts/per-boot. Saying it twice is safe.
 # With systemd it installs three units; from the second boot on they start by themselves, before the network.
+# `boot.sh units` only writes them: an image lies dark until a machine is told at its first boot who it is.
 set -eu
 ROOT="${LAMPLIGHTER_ROOT:-}"
 HOUSE="$ROOT/opt/lamplighter"
@@ -14,7 +15,8 @@ unit() { # name, what follows [Service]
         "[Install]" "WantedBy=multi-user.target" >"$UNITS/lamplighter-$1.service"
 }
 
-with_systemd() {
+write_units() {
+    mkdir -p "$UNITS"
     unit deadman "ExecStart=/usr/bin/python3 /opt/lamplighter/deadman.py
 OOMScoreAdjust=-1000"
     unit agent "ExecStart=/usr/bin/python3 /opt/lamplighter/lamplighter_agent.py
@@ -23,6 +25,10 @@ OOMScoreAdjust=-900"
     unit notebook "ExecStart=/bin/sh /opt/lamplighter/notebook.sh
 User=$OWNER
 EnvironmentFile=/etc/lamplighter/notebook.env"
+}
+
+with_systemd() {
+    write_units
     systemctl daemon-reload
     systemctl enable --now lamplighter-deadman lamplighter-agent lamplighter-notebook
     # A disk that came from another machine: what started by itself before us still believes to be that one.
@@ -50,6 +56,7 @@ keep_running() { # name, command: started again when it ends, as systemd does
 
 without_systemd() {
     [ ! -e "$ROOT/run/lamplighter/lit" ] || return 0
+    # shellcheck disable=SC2174 # /run is there
     mkdir -p -m 700 "$ROOT/run/lamplighter"
     : >"$ROOT/run/lamplighter/lit"
     keep_running deadman python3 "$HOUSE/deadman.py"
@@ -57,4 +64,8 @@ without_systemd() {
     keep_running notebook /bin/sh "$HOUSE/notebook.sh"
 }
 
-if [ -d "$ROOT/run/systemd/system" ]; then with_systemd; else without_systemd; fi
+if [ "${1:-}" = units ]; then
+    write_units
+elif [ ! -e "$ROOT/etc/lamplighter/machine.json" ]; then
+    echo "lamplighter: the portal did not launch this machine, nothing is lit"
+elif [ -d "$ROOT/run/systemd/system" ]; then with_systemd; else without_systemd; fi
