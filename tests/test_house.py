@@ -13,6 +13,7 @@ PURE = [
     "instances/idle.py",
     "instances/idle_hours.py",
     "instances/disk_rules.py",
+    "instances/closing_rules.py",
     "instances/homework_rules.py",
     "instances/launch_rules.py",
     "instances/queue_rules.py",
