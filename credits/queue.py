@@ -121,6 +121,15 @@ def _close_if_lost(pk: int, now: datetime) -> bool:
     return True
 
 
+@transaction.atomic
+def close_places(batch: CodeBatch, now: datetime) -> int:
+    """Nothing more is given out: whoever waits is told so."""
+    found = list(open_places(holding.locked_batch(batch.pk)).select_related("batch__course"))
+    for wait in found:
+        _close(wait, Refusal.CLOSED, now)
+    return len(found)
+
+
 def _close(wait: CodeWait, refusal: Refusal, now: datetime) -> None:
     wait.closed_at, wait.why = now, refusal
     wait.save(update_fields=("closed_at", "why"))

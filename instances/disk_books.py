@@ -22,11 +22,12 @@ def snapshot_usd_hour(size_gb: int) -> Decimal:
 
 
 def hold_snapshot(snapshot: DiskSnapshot, *, who: User | None, now: datetime) -> None:
-    """From its beginning to the end of the course, beyond what is posted. Raises BudgetRefused."""
+    """From its beginning to the end of the course, or until it is deleted by the course's closing, beyond what is
+    posted. Raises BudgetRefused."""
     began = snapshot.metered_until or snapshot.since or now
-    seconds = (course_end(dates_for(snapshot.owner, snapshot.course)) - began).total_seconds()
+    end = snapshot.keep_until or course_end(dates_for(snapshot.owner, snapshot.course))
     why = _("Copy of the disk of %(machine)s to the end of the course") % {"machine": snapshot.instance.slug}
-    amount = usd_for(snapshot.usd_hour, seconds)
+    amount = usd_for(snapshot.usd_hour, (end - began).total_seconds())
     hold(budget_of(snapshot.owner), key=snapshot.key, amount_usd=amount, why=why, who=who, now=now)
 
 

@@ -47,6 +47,7 @@ class DiskSnapshot(models.Model):
         NIGHTLY = "nightly", _("Nightly")
         ARCHIVE = "archive", _("Archived: the disk was unused")
         KEPT = "kept", _("Kept when the machine was deleted")
+        CLOSING = "closing", _("Archived: the course is over")
 
     STANDINGS: ClassVar = [(one.value, one.value) for one in Standing]
 
@@ -60,6 +61,8 @@ class DiskSnapshot(models.Model):
     asked_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     wanted_at = models.DateTimeField()
     then_delete = models.BooleanField(default=False)  # once it is kept, the machine goes
+    keep_until = models.DateTimeField(null=True, blank=True)  # its course closes: deleted then
+    verified_at = models.DateTimeField(null=True, blank=True)  # seen complete at AWS, before its machine was deleted
     asked_at = models.DateTimeField(null=True, blank=True)  # last call to AWS
     calling_until = models.DateTimeField(null=True, blank=True)
     # What AWS says.

@@ -385,6 +385,7 @@ class SweepBeat(models.Model):
 
 
 from instances.approval_records import LaunchApproval  # noqa: E402, F401
+from instances.closing_records import Closing  # noqa: E402, F401
 from instances.deadlines import DeadlinePeak  # noqa: E402, F401
 from instances.disk_records import DiskPolicy, DiskSnapshot  # noqa: E402, F401
 from instances.drill_records import DrillRound, FireDrill, GuardProof  # noqa: E402, F401

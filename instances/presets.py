@@ -34,7 +34,7 @@ def make_preset(course: Course, facts: dict[str, Any], *, who: User, now: dateti
 
 
 @transaction.atomic
-def change_preset(preset: Preset, facts: dict[str, Any], *, who: User, now: datetime) -> bool:
+def change_preset(preset: Preset, facts: dict[str, Any], *, who: User | None, now: datetime) -> bool:
     """For launches from now on. False when nothing is different."""
     row = Preset.objects.select_for_update().select_related("course").get(pk=preset.pk)
     what = {name: [getattr(row, name), value] for name, value in facts.items() if getattr(row, name) != value}

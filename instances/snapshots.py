@@ -35,9 +35,18 @@ class SnapshotRefused(LaunchRefused):
 # ------------------------------------------------------------------ requests: rows only
 @transaction.atomic
 def request_snapshot(
-    instance: Instance, *, why: str, who: User | None, now: datetime, then_delete: bool = False
+    instance: Instance,
+    *,
+    why: str,
+    who: User | None,
+    now: datetime,
+    then_delete: bool = False,
+    keep_until: datetime | None = None,
 ) -> DiskSnapshot:
-    """Row, hold and event of a copy. Raises SnapshotRefused or BudgetRefused. One at a time: asked twice, the same."""
+    """Row, hold and event of a copy. Raises SnapshotRefused or BudgetRefused. One at a time: asked twice, the same.
+
+    `keep_until`: it is held for, and kept, until then, and not to the end of the course.
+    """
     rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related("owner", "course")
     machine = rows.get(pk=instance.pk)
     if machine.state not in _WITH_DISK or not machine.cloud_id:
@@ -55,6 +64,7 @@ def request_snapshot(
         asked_by=who,
         wanted_at=now,
         then_delete=then_delete,
+        keep_until=keep_until,
         size_gb=machine.disk_gb,
         usd_hour=disk_books.snapshot_usd_hour(machine.disk_gb),
     )

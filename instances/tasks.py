@@ -156,3 +156,8 @@ def sweep_alerts() -> None:
 @shared_task
 def sweep_halts() -> None:
     sweeps.halts(cloud(), timezone.now())
+
+
+@shared_task
+def sweep_closings() -> None:
+    sweeps.closings(cloud(), timezone.now())

@@ -233,7 +233,7 @@ KEPT: Sequence[Kept] = (
         "instances.DiskSnapshot",
         _("Copies of disks"),
         _lines("owner"),
-        ("instance__slug", "why", "size_gb", "wanted_at", "until", "reason"),
+        ("instance__slug", "why", "size_gb", "wanted_at", "keep_until", "until", "reason"),
         _whys("reason"),
     ),
     Kept(
@@ -286,6 +286,7 @@ NOT_ABOUT: Mapping[str, str] = {
     "spend.Reconciliation": "staff: who looked",
     "instances.CourseImage": "staff: who saved it",
     "instances.Halt": "staff: who stopped the course",
+    "instances.Closing": "staff: who announced it; its statement has ids and amounts",
     "instances.FireDrill": "staff: who lit the canary",
     "instances.DrillRound": "what a guard did to it",
     "instances.GuardProof": "times of the machines above",

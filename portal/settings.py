@@ -219,6 +219,8 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 SWEEP_SECONDS = env.number("LAMPLIGHTER_SWEEP_SECONDS", 60)
 # What machines were used for (the evidence behind stops, "what if?") is forgotten so long after their runs.
 TRACE_DAYS = env.number("LAMPLIGHTER_TRACE_DAYS", 180)
+# A course's closing is announced at least so long before its last day is over.
+CLOSING_NOTICE_DAYS = env.number("LAMPLIGHTER_CLOSING_NOTICE_DAYS", 14)
 # Somewhere outside that misses us when we are silent.
 HEARTBEAT_URL = env.text("LAMPLIGHTER_HEARTBEAT_URL")
 

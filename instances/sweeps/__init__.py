@@ -4,6 +4,7 @@ Work grows with machines that have not ended, never with history.
 """
 
 from instances.sweeps.alerting import alerts
+from instances.sweeps.closing import closings
 from instances.sweeps.counting import counting
 from instances.sweeps.disks import disks
 from instances.sweeps.drilling import drills
@@ -20,6 +21,7 @@ from instances.sweeps.spot import spot
 
 __all__ = [
     "alerts",
+    "closings",
     "counting",
     "disks",
     "drills",

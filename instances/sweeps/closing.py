@@ -1,0 +1,135 @@
+"""The closing round: carries out what was announced, from what is so now. May die anywhere, and run twice at once."""
+
+import logging
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from cloud.base import Cloud, CloudError
+from credits import opening, queue
+from credits.models import CodeBatch
+from instances import closing_letters, snapshots
+from instances.closing import LAST_CALL, REMIND, locked, open_closings
+from instances.closing_records import Closing
+from instances.closing_rules import CopyStep, Step, next_step
+from instances.closing_statement import finish_if_done, over_for_everybody
+from instances.closing_steps import Found, closes_for, found, machines_of, note_verdict, step_of_copy, take_step
+from instances.disk_rules import COSTS, Standing
+from instances.models import CourseImage, DiskSnapshot, Preset
+from instances.presets import change_preset
+from instances.states import State
+from instances.stopping import stop, terminate
+from instances.sweeps.rounds import for_each, sweep_over
+
+logger = logging.getLogger(__name__)
+
+
+def closings(cloud: Cloud, now: datetime) -> int:
+    return sweep_over("closing", open_closings(), partial(_carry_out, cloud=cloud, now=now), now=now)
+
+
+def _carry_out(closing: Closing, *, cloud: Cloud, now: datetime) -> None:
+    """Each part looks at levels: one that fails keeps no other back."""
+    if now < closing.closes_at:
+        if now >= closing.closes_at - REMIND:
+            _remind(closing.pk, now)
+        return
+    parts = (_machines, _copies, _codes, _images, _last_call, _finish)
+    for_each(f"{closing}", parts, lambda part: part(closing, cloud, now))
+
+
+@transaction.atomic
+def _remind(pk: int, now: datetime) -> None:
+    row = locked(pk)
+    if row and row.reminded_at is None:
+        closing_letters.reminded(row, now)
+        Closing.objects.filter(pk=pk).update(reminded_at=now)
+
+
+# ------------------------------------------------------------------ machines
+def _machines(closing: Closing, cloud: Cloud, now: datetime) -> None:
+    due = [one for one in found(list(machines_of(closing))) if closes_for(closing, one.machine.owner) <= now]
+    _verify(due, cloud, now)
+    for_each("closing: machines", due, lambda one: take_step(closing.pk, one.machine.pk, now))
+    moving = machines_of(closing).filter(pk__in=[one.machine.pk for one in due])
+    stop(list(moving.filter(state=State.STOPPING).values_list("pk", flat=True)), cloud=cloud, now=now)
+    wanted = DiskSnapshot.objects.filter(instance__in=moving, why=DiskSnapshot.Why.CLOSING, standing=Standing.WANTED)
+    # Only those that were never asked for: when to ask again is for the disks round to judge.
+    for_each(
+        "closing: archives", wanted.filter(asked_at=None), lambda copy: snapshots.take(copy.pk, cloud=cloud, now=now)
+    )
+    terminate(list(moving.filter(state=State.TERMINATING).values_list("pk", flat=True)), cloud=cloud, now=now)
+
+
+def _verify(due: list[Found], cloud: Cloud, now: datetime) -> None:
+    """One question for all archives that are said to be complete."""
+    unproved = [one for one in due if next_step(one.facts, now) is Step.VERIFY]
+    if not unproved:
+        return
+    try:
+        views = {view.snapshot_id: view for view in cloud.disks.snapshots()}
+    except CloudError as error:
+        logger.warning("closing: AWS cannot be read, nothing is deleted: %s", error)
+        return
+    for one in unproved:
+        note_verdict(one, views, now)
+
+
+# ------------------------------------------------------------------ what else there is
+def _copies(closing: Closing, cloud: Cloud, now: datetime) -> None:
+    there = DiskSnapshot.objects.filter(course=closing.course, standing__in=COSTS | {Standing.WANTED})
+
+    def step(pk: int) -> None:
+        if step_of_copy(closing.pk, pk, now) is CopyStep.DELETE:
+            snapshots.delete(pk, cloud=cloud, now=now)
+
+    for_each("closing: copies", there.values_list("pk", flat=True), step)
+
+
+def _codes(closing: Closing, _cloud: Cloud, now: datetime) -> None:
+    """No more claims, and nobody waits for one any more. Codes that are claimed stay their holders'."""
+    why = _("The course is closed")
+    batches = CodeBatch.objects.filter(course=closing.course)
+    for batch in batches.exclude(closes_at__lte=now):
+        opening.close_now(batch, who=closing.who, why=why, now=now)
+    for batch in batches.filter(waits__closed_at=None, waits__isnull=False).distinct():
+        queue.close_places(batch, now)
+
+
+def _images(closing: Closing, _cloud: Cloud, now: datetime) -> None:
+    """Last: as long as one machine is there, something may be launched from them."""
+    if not over_for_everybody(closing, now) or machines_of(closing).exists():
+        return
+    for image in CourseImage.objects.filter(course=closing.course, standing=Standing.KEPT):
+        _drop_image(closing.pk, image, now)
+
+
+@transaction.atomic
+def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
+    """Presets no longer name it: copied to the next term, they would launch nothing. The images round deletes it."""
+    closing = locked(closing_pk)
+    if closing is None:
+        return
+    for preset in Preset.objects.filter(course=closing.course, image_id=image.image_id):
+        change_preset(preset, {"image_id": ""}, who=closing.who, now=now)
+    CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT).update(standing=Standing.DELETING)
+
+
+@transaction.atomic
+def _last_call(closing: Closing, _cloud: Cloud, now: datetime) -> None:
+    if closing.last_call_at is not None or now < closing.kept_until - LAST_CALL:
+        return
+    row = locked(closing.pk)
+    if row is None or row.last_call_at is not None:
+        return
+    mine = DiskSnapshot.objects.filter(course=row.course, standing=Standing.KEPT, keep_until__lte=row.kept_until)
+    owners = row.course.enrollments.filter(pk__in=mine.values("owner"), forgotten_at=None)
+    closing_letters.last_call(row, list(owners), now)
+    Closing.objects.filter(pk=row.pk).update(last_call_at=now)
+
+
+def _finish(closing: Closing, _cloud: Cloud, now: datetime) -> None:
+    if finish_if_done(closing, now):
+        logger.info("%s: finished", closing)
