@@ -6,12 +6,13 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from courses.access import enrollments_of
+from instances import closing
 from instances.halted import told_on_pages, with_halt
 
 
 def everywhere(request: HttpRequest) -> dict[str, object]:
     user = getattr(request, "user", None)
-    lines = SimpleLazyObject(lambda: list(with_halt(enrollments_of(user))) if user else [])
+    lines = SimpleLazyObject(lambda: list(closing.with_closing(with_halt(enrollments_of(user)))) if user else [])
     return {
         "demo": settings.DEMO,
         "now": timezone.now(),
@@ -19,4 +20,5 @@ def everywhere(request: HttpRequest) -> dict[str, object]:
         # Lazy: live fragments have no masthead and must not pay for one.
         "my_enrollments": lines,
         "my_halts": SimpleLazyObject(lambda: told_on_pages(lines)),
+        "my_closings": SimpleLazyObject(lambda: closing.told_on_pages(lines)),
     }

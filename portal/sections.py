@@ -64,7 +64,13 @@ SECTIONS: Sequence[Section] = (
         ),
     ),
     Section(_("Codes"), (Page("credits_desk", _("Codes")),), own_tabs=True),
-    Section(_("Set-up"), (Page("setup", _("Check list"), instructors=True),)),
+    Section(
+        _("Set-up"),
+        (
+            Page("setup", _("Check list"), instructors=True),
+            Page("course_closing", _("Close the term"), instructors=True),
+        ),
+    ),
     Section(_("Audit"), (Page("course_audit", _("Audit"), instructors=True),)),
 )
 

@@ -336,6 +336,8 @@ MATRIX: dict[str, Row] = {
     "drill_call_off": verb(STAFF, drill),
     "course_halt": form(STAFF),
     "course_halt_lift": verb(STAFF, course_halt),
+    "course_closing": form(INSTRUCTOR | OPERATOR),
+    "closing_call_off": verb(INSTRUCTOR | OPERATOR),
     "machine_policy": form(INSTRUCTOR, ta=200),
     "what_if": page(STAFF),
     "course_privacy": form(INSTRUCTOR),
