@@ -31,7 +31,7 @@ class ClosingForm(forms.Form):
     last_day = forms.DateField(
         label=gettext_lazy("Last day"),
         widget=DayInput(),
-        help_text=gettext_lazy("When it is over everywhere in the course’s zone, the closing begins."),
+        help_text=gettext_lazy("When it is over in the course’s time zone, the closing begins."),
     )
     keep_days = forms.IntegerField(
         label=gettext_lazy("Days for which archives are kept"),
