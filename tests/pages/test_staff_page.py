@@ -30,7 +30,9 @@ def test_the_figures_of_the_course_and_who_runs_what(today: Stage, cast: Cast) -
     assert "Running now 1" in text
     assert "An hour now $0.53" in text
     assert "Ada Student Team 1 Homework: T4 16 GB Running" in text
-    assert re.search(r"Last used at \d\d:\d\d\. \$0\.531 \$0\.04 \d\d:\d\d \( in 2\d min", text)
+    assert re.search(
+        r"Last used at (\w{3} \d+ \w{3}, )?\d\d:\d\d\. \$0\.531 \$0\.04 (\w{3} )?\d\d:\d\d \( in 2\d min", text
+    )
     assert reverse("machine_stop", args=[row.slug]) in signed_in(cast.ta.user).get(STAFF).content.decode()
 
 
