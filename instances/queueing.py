@@ -108,11 +108,11 @@ def tell_staff_of_quota(machine: Instance, cloud: Cloud, error: CloudError, *, n
         "allowed": _("an unknown number of") if facts["allowed"] is None else facts["allowed"],
         "used": facts["used"],
         "type": machine.instance_type,
-        "waiting": in_queue().count(),
+        "waiting": in_queue().exclude(pk=machine.pk).count() + 1,  # who is told of joins only after this
     }
     reason = _(
         "AWS's quota “%(quota)s” is full: %(allowed)s vCPUs are allowed, our own machines use %(used)s. "
-        "%(waiting)s people wait. Ask AWS for more on the preflight page."
+        "Waiting: %(waiting)s. Ask AWS for more on the preflight page."
     )
     logger.error("%s: %s", machine, error)
     to = staff_address(machine.course)

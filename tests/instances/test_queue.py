@@ -219,6 +219,7 @@ def test_a_full_quota_queues_and_staff_hears_the_numbers_once(stage: Stage) -> N
     assert [e.mail_to for e in told] == [stage.cast.instructor.email]
     assert (told[0].facts["allowed"], told[0].facts["used"]) == (4, 4)
     assert "“Running On-Demand G and VT instances (L-DB2E81BA)” is full: 4 vCPUs are allowed" in told[0].reason
+    assert "Waiting: 1." in told[0].reason  # the one who has just come counts
 
 
 def test_a_quota_whose_number_is_not_told_is_reported_all_the_same(stage: Stage) -> None:
