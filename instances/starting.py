@@ -52,7 +52,10 @@ def _after_start(machine: Instance, error: CloudError | None, now: datetime) -> 
         return  # the repair sweep looks what became of it
     full = isinstance(error, NoCapacity)
     reason = (
-        _("AWS has no free machine of this kind in the zone of your disk right now. Try again in a few minutes.")
+        _(
+            "AWS has no free machine of this kind in the zone of your disk right now. Nothing was charged. Try again "
+            "in a few minutes, or choose another kind: the disk and its files stay as they are."
+        )
         if full
         else refused_words(error)
     )

@@ -275,6 +275,7 @@ def test_no_room_on_start_keeps_the_disk_and_frees_the_hold(stage: Stage) -> Non
     row = _start(stage, row)
     assert row.state == "stopped"
     assert "zone of your disk" in row.reason
+    assert "Nothing was charged" in row.reason
     assert not [h for h in _open_holds(row) if "/run/" in h]
     stage.cloud.empty()
     row = _start(stage, row)
