@@ -14,6 +14,9 @@ from instances.access import own_machine_of
 from instances.gateway.headers import local_path
 from instances.gateway.place import entry_url, origin_of
 from instances.models import Instance
+from instances.queue_rules import WaitsFor
+from instances.queueing import waiting_words
+from instances.standing import waits
 from instances.states import LIVE, State
 
 _STATE = re.compile("[0-9a-f]{64}")
@@ -32,7 +35,7 @@ def notebook(request: HttpRequest, slug: str) -> HttpResponse:
     # Not before AWS's own timer stands: whoever is in has root, and may take all other guards out.
     ready = machine.state == State.RUNNING and bool(machine.private_ip) and machine.guard_until is not None
     if "HX-Request" in request.headers:
-        return _poll(ready or request.GET.get("shown") != machine.state)
+        return _poll(ready or request.GET.get("shown") != _shown(machine))
     if not ready:
         return _waiting_page(request, machine)
     path, state = (
@@ -53,8 +56,20 @@ def notebook(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _waiting_page(request: HttpRequest, machine: Instance) -> HttpResponse:
-    context = {"machine": machine, "state": machine.state, "moving": machine.state in LIVE, "now": timezone.now()}
+    context = {
+        "machine": machine,
+        "state": machine.state,
+        "shown": _shown(machine),
+        "queue_words": waiting_words(WaitsFor(machine.queued_for or WaitsFor.CAPACITY)),
+        "moving": machine.state in LIVE,
+        "now": timezone.now(),
+    }
     return render(request, "gateway/portal_waiting.html", context)
+
+
+def _shown(machine: Instance) -> str:
+    """What the waiting page says now. In the queue it says the same while AWS is asked again."""
+    return "queue" if waits(machine) else machine.state
 
 
 def _poll(changed: bool) -> HttpResponse:

@@ -21,9 +21,14 @@ class Standing:
     estimate: Estimate | None
 
 
+def waits(machine: Instance) -> bool:
+    """In the queue; also while AWS is being asked for it again."""
+    return bool(machine.queued_at) and not machine.cloud_id and machine.state in (State.REQUESTED, State.LAUNCHING)
+
+
 def standing_of(machine: Instance, now: datetime) -> Standing | None:
     """None: not in the queue. Two queries."""
-    if machine.queued_at is None or machine.cloud_id or machine.state not in (State.REQUESTED, State.LAUNCHING):
+    if not waits(machine) or machine.queued_at is None:
         return None
     waiting = [waiting_of(one) for one in in_queue().only("wanted", "queued_for", "queued_at")]
     place = ahead_of(waiting_of(machine), waiting) + 1

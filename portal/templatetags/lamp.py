@@ -6,12 +6,14 @@ from decimal import Decimal
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from instances.models import InstanceEvent
+from instances.models import Instance, InstanceEvent
+from instances.standing import waits
 from instances.states import State
 from instances.steps import Name
 from portal import figures
@@ -21,6 +23,7 @@ register.filter("usd", figures.usd)
 register.filter("usd_fine", figures.usd_fine)
 register.filter("usd_hour", figures.usd_hour)
 register.filter("span", figures.span)
+register.filter("waits", waits)
 
 STATE_WORDS = {
     State.REQUESTED: (gettext_lazy("Asked for"), "moving"),
@@ -32,6 +35,8 @@ STATE_WORDS = {
     State.TERMINATED: (gettext_lazy("Deleted"), "out"),
     State.FAILED: (gettext_lazy("Failed"), "failed"),
 }
+
+QUEUE_WORD = gettext_lazy("In the queue")
 
 STEP_WORDS = {
     Name.ASKED: gettext_lazy("Asked for"),
@@ -73,7 +78,21 @@ def step_word(name: str) -> str:
 @register.filter
 def badge(state: str) -> SafeString:
     """A lamp and a word: colour never says it alone."""
-    word, style = STATE_WORDS[State(state)]
+    return _badge(*STATE_WORDS[State(state)])
+
+
+@register.filter
+def machine_word(machine: Instance) -> str:
+    """As `state_word`, but who waits for AWS is not told that it only was asked for, or that it starts."""
+    return str(QUEUE_WORD) if waits(machine) else state_word(machine.state)
+
+
+@register.filter
+def machine_badge(machine: Instance) -> SafeString:
+    return _badge(QUEUE_WORD, "moving") if waits(machine) else badge(machine.state)
+
+
+def _badge(word: Promise | str, style: str) -> SafeString:
     return format_html('<span class="badge {}"><span class="dot" aria-hidden="true"></span>{}</span>', style, word)
 
 
@@ -81,6 +100,8 @@ def badge(state: str) -> SafeString:
 def told(event: InstanceEvent) -> SafeString:
     """What happened and why; a reason that begins with what happened does not say it twice."""
     word = state_word(event.new_state) if event.new_state else str(event.get_kind_display())
+    if event.new_state == State.REQUESTED and event.old_state:  # AWS had none: back to the queue, asked for long ago
+        word = str(QUEUE_WORD)
     reason = event.reason
     if reason.casefold().startswith(word.casefold()):
         return format_html('<span class="kind">{}</span>{}', reason[: len(word)], reason[len(word) :])

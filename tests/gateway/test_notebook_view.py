@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from courses.models import EnrollmentStatus, User
@@ -139,6 +140,20 @@ def test_the_waiting_page_goes_on_when_the_state_changes_and_not_before(mine: In
     answer = client.get(url_of(mine), poll, headers={"HX-Request": "true"})
     assert answer["HX-Refresh"] == "true"
     assert not NotebookTicket.objects.exists()  # the poll itself opens nothing
+
+
+def test_who_waits_in_the_queue_is_not_told_that_the_machine_starts(mine: Instance) -> None:
+    """It may take hours; and the page is opened anew when that changes, not while AWS is asked again."""
+    Instance.objects.update(state=State.REQUESTED, cloud_id="", queued_at=timezone.now(), queued_for="capacity")
+    client, poll = signed_in(mine.owner.user), {"path": "/lab", "state": STATE, "shown": "queue"}
+    page = client.get(url_of(mine), {"path": "/lab"}).content.decode()
+    assert "AWS has no free machine of this kind right now" in page
+    assert "In the queue" in page
+    assert "a minute or two" not in page
+    Instance.objects.update(state=State.LAUNCHING)
+    assert client.get(url_of(mine), poll, headers={"HX-Request": "true"}).status_code == 204
+    Instance.objects.update(cloud_id="i-1")
+    assert client.get(url_of(mine), poll, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
 
 
 def test_the_gateways_links_into_the_portal_are_the_portals_own(mine: Instance, settings: Settings) -> None:

@@ -67,6 +67,20 @@ def test_a_launch_that_failed_says_why_and_offers_to_try_again(today: Stage) -> 
     assert "Try again" in html
 
 
+def test_who_waits_in_the_queue_reads_so_everywhere_and_of_no_place_at_aws(today: Stage) -> None:
+    today.cloud.fill()
+    row = today.launch()
+    page = text_of(page_of(row))
+    assert "In the queue: you are next" in page
+    assert "In the queue · AWS has no free machine" in page  # the timeline: it was asked for once only
+    assert page.count("In the queue") == 3  # the badge, the heading, the timeline
+    assert row.slug in page
+    assert f"{row.instance_type} · {row.zone}" not in page
+    home = text_of(signed_in(row.owner.user).get(reverse("course_home", args=[row.course.slug])).content.decode())
+    assert "In the queue" in home
+    assert "Leave the queue" in home
+
+
 def test_keeping_it_costs_at_most_what_the_button_says(today: Stage) -> None:
     row = today.running()
     before = Budget.objects.get(enrollment=row.owner)
