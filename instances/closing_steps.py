@@ -115,18 +115,9 @@ def _archive(closing: Closing, one: Found, now: datetime) -> None:
 
 
 def _note_refused(one: Found, why: str, now: datetime) -> None:
-    """The disk stays. A row all the same: it says why, and when it was tried; staff hear of it the first time."""
+    """The disk stays. Staff hear of it the first time."""
     machine = one.machine
-    facts = {"instance": machine, "owner": machine.owner, "course": machine.course, "why": Why.CLOSING}
-    DiskSnapshot.objects.create(
-        **facts,
-        standing=Standing.FAILED,
-        reason=why[:300],
-        wanted_at=now,
-        size_gb=machine.disk_gb,
-        usd_hour=0,
-        settled_at=now,
-    )
+    snapshots.note_refused(machine, why=Why.CLOSING, reason=why, now=now)
     to = "" if one.archive else staff_address(machine.course)
     tell(machine, InstanceEvent.Kind.TROUBLE, reason=_("Not archived: %(why)s") % {"why": why}, now=now, mail_to=to)
 

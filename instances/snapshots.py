@@ -74,6 +74,22 @@ def request_snapshot(
     return snapshot
 
 
+def note_refused(machine: Instance, *, why: str, reason: str, now: datetime) -> None:
+    """A row all the same: it says why there is no copy, and when it was tried."""
+    DiskSnapshot.objects.create(
+        instance=machine,
+        owner=machine.owner,
+        course=machine.course,
+        why=why,
+        standing=Standing.FAILED,
+        reason=reason[:300],
+        wanted_at=now,
+        size_gb=machine.disk_gb,
+        usd_hour=0,
+        settled_at=now,
+    )
+
+
 @transaction.atomic
 def request_archive(instance: Instance, *, why: str, who: User | None, now: datetime) -> DiskSnapshot:
     """Stop if need be, copy the disk, and only then delete machine and disk. Raises as `request_snapshot`."""

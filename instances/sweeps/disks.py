@@ -175,26 +175,11 @@ def _copy_tonight(machine: Instance, *, now: datetime) -> None:
         try:
             snapshots.request_snapshot(machine, why=DiskSnapshot.Why.NIGHTLY, who=None, now=now)
         except BudgetRefused as error:
-            _skipped_tonight(machine, str(error), now)
+            # Nobody tries again before the next night.
+            snapshots.note_refused(machine, why=DiskSnapshot.Why.NIGHTLY, reason=str(error), now=now)
     kept = machine.snapshots.filter(why=DiskSnapshot.Why.NIGHTLY, standing=Standing.KEPT).order_by("wanted_at", "pk")
     for old in surplus(list(kept), DiskPolicy.of(machine.course).nightly_keep):
         snapshots.request_delete(old, who=None, now=now, reason=_("An older nightly copy is deleted"))
-
-
-def _skipped_tonight(machine: Instance, why: str, now: datetime) -> None:
-    """A row all the same: it says why there is no copy of this night, and nobody tries again before the next."""
-    DiskSnapshot.objects.create(
-        instance=machine,
-        owner=machine.owner,
-        course=machine.course,
-        why=DiskSnapshot.Why.NIGHTLY,
-        standing=Standing.FAILED,
-        reason=why[:300],
-        wanted_at=now,
-        size_gb=machine.disk_gb,
-        usd_hour=0,
-        settled_at=now,
-    )
 
 
 def _unused(now: datetime) -> QuerySet[Instance]:
