@@ -161,6 +161,13 @@ def fault_words(fault: Fault) -> str:
     return words[fault]
 
 
+def may_have_a_step(closing: Closing, copy: DiskSnapshot, now: datetime) -> bool:
+    """Asked of rows as they were read: an archive that is kept as told rests for weeks, and costs no more than that."""
+    until, is_nightly = kept_until(closing, copy.owner), copy.why == Why.NIGHTLY
+    step = next_for_copy(Standing(copy.standing), copy.keep_until, until, now, is_superseded=is_nightly)
+    return step is not CopyStep.LEAVE and closes_for(closing, copy.owner) <= now
+
+
 @transaction.atomic
 def step_of_copy(closing_pk: int, copy_pk: int, now: datetime) -> CopyStep:
     """Any copy of the course: kept as long as its owner was told, then deleted. The caller tells AWS."""

@@ -15,7 +15,16 @@ from instances.closing import LAST_CALL, REMIND, locked, open_closings
 from instances.closing_records import Closing
 from instances.closing_rules import CopyStep, Step, next_step
 from instances.closing_statement import finish_if_done, over_for_everybody
-from instances.closing_steps import Found, closes_for, found, machines_of, note_verdict, step_of_copy, take_step
+from instances.closing_steps import (
+    Found,
+    closes_for,
+    found,
+    machines_of,
+    may_have_a_step,
+    note_verdict,
+    step_of_copy,
+    take_step,
+)
 from instances.disk_rules import COSTS, Standing
 from instances.models import CourseImage, DiskSnapshot, Preset
 from instances.presets import change_preset
@@ -80,12 +89,14 @@ def _verify(due: list[Found], cloud: Cloud, now: datetime) -> None:
 # ------------------------------------------------------------------ what else there is
 def _copies(closing: Closing, cloud: Cloud, now: datetime) -> None:
     there = DiskSnapshot.objects.filter(course=closing.course, standing__in=COSTS | {Standing.WANTED})
+    copies = there.select_related("owner__limits", "course")
+    due = [copy.pk for copy in copies if may_have_a_step(closing, copy, now)]
 
     def step(pk: int) -> None:
         if step_of_copy(closing.pk, pk, now) is CopyStep.DELETE:
             snapshots.delete(pk, cloud=cloud, now=now)
 
-    for_each("closing: copies", there.values_list("pk", flat=True), step)
+    for_each("closing: copies", due, step)
 
 
 def _codes(closing: Closing, _cloud: Cloud, now: datetime) -> None:

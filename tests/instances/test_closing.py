@@ -1,7 +1,7 @@
 """A course is closed as announced: stopped, archived, proved, only then deleted; whatever AWS says, whatever dies."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -14,12 +14,14 @@ from credits.models import CodeWait, Letter
 from instances import closing, course_images, services, snapshots, sweeps
 from instances.closing import ClosingRefused
 from instances.closing_records import Closing
+from instances.closing_rules import CopyStep
 from instances.disk_rules import Standing
 from instances.limits import PersonLimits
 from instances.models import DiskSnapshot, Instance
 from instances.refusals import LaunchRefused
 from instances.restoring import request_restore
 from instances.states import State
+from instances.sweeps import closing as closing_round
 from spend.models import Charge, Hold
 from spend.services import budget_of, set_amount
 from tests.credits.conftest import make_batch
@@ -147,6 +149,29 @@ def test_who_has_a_later_last_day_is_left_alone_until_then_and_restores(stage: S
 
 
 # ------------------------------------------------------------------ nothing that was not archived
+def test_an_archive_that_is_kept_as_told_takes_no_step_each_minute(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = at_the_end(stage)
+    rounds(stage, 12)
+    archive = archive_of(row)
+    assert (archive.standing, fresh(row).state) == (Standing.KEPT, State.TERMINATED)
+    taken: list[int] = []
+    step = closing_round.step_of_copy
+
+    def counted(closing_pk: int, copy_pk: int, now: datetime) -> CopyStep:
+        taken.append(copy_pk)
+        return step(closing_pk, copy_pk, now)
+
+    monkeypatch.setattr(closing_round, "step_of_copy", counted)
+    rounds(stage, 5)
+    assert taken == []
+    assert archive.keep_until
+    stage.now = archive.keep_until
+    rounds(stage)
+    assert taken == [archive.pk]
+
+
 def test_a_copy_that_never_completes_deletes_nothing(stage: Stage) -> None:
     row = at_the_end(stage)
     stage.cloud.disks.snapshot_seconds = 10**9
