@@ -21,7 +21,7 @@ from demo.processes import ChildEnded, Family, Stopped, tail
 from demo.repositories import make_repository
 
 NEEDED_MB = 500
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 class CannotStart(Exception):
@@ -164,7 +164,7 @@ def with_progress(what: str, step: Callable[[], None]) -> None:
 
 
 def until(family: Family, ready: Callable[[], bool]) -> None:
-    """Waits. Raises ChildEnded, Stopped, or CannotStart after two minutes."""
+    """Waits. Raises ChildEnded, Stopped, or CannotStart after PATIENCE_SECONDS."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not ready():
         family.check()

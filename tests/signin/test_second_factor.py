@@ -19,7 +19,8 @@ from tests.signin.test_codes import is_in
 
 
 def digits(secret: str) -> str:
-    counter = next(iter(yield_hotp_counters_from_time()))
+    counters = list(yield_hotp_counters_from_time())
+    counter = counters[len(counters) // 2]  # now: the ones before and after it are forgiven, whoever is slow
     return format_hotp_value(hotp_value(secret, counter))
 
 

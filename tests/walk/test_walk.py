@@ -16,7 +16,7 @@ from demo.people import INSTRUCTOR, SECOND_STUDENT, STRANGER, STUDENT
 from tests.demo.running import Launcher
 from tests.walk.people import Person, new_notebook, run_cell, wait_for_lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1500)]
 MINUTE = 60_000
 
 

@@ -15,7 +15,7 @@ from demo.people import SECOND_STUDENT
 from tests.demo.running import Launcher
 from tests.walk.people import Person
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 LEASE_SECONDS = 45
 PORTAL = ("granian", "portal.live", "celery")  # pages, gateway, worker and beat
 
