@@ -16,6 +16,7 @@ from instances.agent_views import REPORTING
 from instances.boot import margin_seconds
 from instances.idle import Limits
 from instances.models import Instance
+from instances.reaching import NOTEBOOK_PORT
 from instances.reports import answer, parse, take_report
 
 REPORTED = (
@@ -78,7 +79,8 @@ class Agents:
 
     def answers(self, address: str) -> bool:
         return any(
-            str(machine.private_ip) == address and self.hosts[machine.slug].boot_at + NOTEBOOK_AFTER <= self.clock.now
+            f"{machine.private_ip}:{NOTEBOOK_PORT}" == address
+            and self.hosts[machine.slug].boot_at + NOTEBOOK_AFTER <= self.clock.now
             for machine in self.rows.values()
             if machine.slug in self.hosts
         )

@@ -145,6 +145,8 @@ def start_portal(places: Places, family: Family) -> None:
     limits = ["--ws-max-size", "268435456", "--ws-ping-timeout", "300", "--ws-per-message-deflate", "false"]
     limits += ["--timeout-graceful-shutdown", "5", "--no-access-log"]
     family.start("gateway", [*uvicorn, *limits])
+    if places.dial_out:
+        family.start("tunnel", [python, "-m", "portal.tunnel"])
     celery = [python, "-m", "celery", "-A", "portal"]
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     family.start("worker", [*celery, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "INFO", *alone])

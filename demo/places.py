@@ -20,19 +20,22 @@ _NOT_OURS_EITHER = ("DATABASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "P
 class Places:
     folder: Path
     port: int  # the portal's; the others follow it
+    dial_out: str = ""  # courses whose machines dial out, to try that
 
     @classmethod
     def from_environment(cls) -> "Places":
         """Raises ValueError, with a line for the person who typed it."""
         said = os.environ.get("LAMPLIGHTER_PORT") or "8000"
-        if not said.isdigit() or not 1024 <= int(said) <= 65532:
-            raise ValueError(f"LAMPLIGHTER_PORT must be a number from 1024 to 65532, not {said!r}.")
+        if not said.isdigit() or not 1024 <= int(said) <= 65531:
+            raise ValueError(f"LAMPLIGHTER_PORT must be a number from 1024 to 65531, not {said!r}.")
         folder = Path(os.environ.get("LAMPLIGHTER_VAR") or ROOT / "var")
-        return cls(folder=folder.expanduser().resolve(), port=int(said))
+        dial_out = os.environ.get("LAMPLIGHTER_DIAL_OUT", "")
+        return cls(folder=folder.expanduser().resolve(), port=int(said), dial_out=dial_out)
 
     @property
     def ports(self) -> dict[str, int]:
-        names = ("the portal", "the notebook gateway", "Demo University", "the simulated AWS")
+        names = ["the portal", "the notebook gateway", "Demo University", "the simulated AWS"]
+        names += ["machines that dial in"] if self.dial_out else []
         return {name: self.port + n for n, name in enumerate(names)}
 
     @property
@@ -50,6 +53,10 @@ class Places:
     @property
     def cloud(self) -> str:
         return f"http://{HOST}:{self.port + 3}"
+
+    @property
+    def tunnel(self) -> str:
+        return f"{HOST}:{self.port + 4}"
 
     @property
     def callback(self) -> str:
@@ -91,7 +98,12 @@ class Places:
             "domains": ["demo.edu"],
             "hd": "demo.edu",
         }
-        return {
+        dialling = {
+            "LAMPLIGHTER_DIAL_OUT": self.dial_out,
+            "LAMPLIGHTER_TUNNEL_ADDRESS": self.tunnel,
+            "LAMPLIGHTER_TUNNEL_LISTEN": self.tunnel,
+        }
+        return (dialling if self.dial_out else {}) | {
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "portal.settings",
             "LAMPLIGHTER_DEMO": "1",

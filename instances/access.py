@@ -10,7 +10,9 @@ from instances.models import Instance
 
 
 def _whole(machines: QuerySet[Instance]) -> QuerySet[Instance]:
-    return machines.select_related("owner__user", "owner__team", "owner__limits", "course__machine_policy", "preset")
+    return machines.select_related(
+        "owner__user", "owner__team", "owner__limits", "course__machine_policy", "preset", "tunnel"
+    )
 
 
 def machine_of(user: User, slug: str) -> Instance:

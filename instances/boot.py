@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from cloud.user_data import MOST_BYTES, packed
 from credits.vault import unseal
+from instances.dialing import files_for
 from instances.facts import limits_of
 from instances.models import Instance, Policy
 
@@ -37,6 +38,7 @@ def user_data(instance: Instance, policy: Policy, *, report_url: str) -> str:
         _file("/etc/lamplighter/machine.json", about, "0600"),
         _file("/etc/lamplighter/notebook.env", f"JUPYTER_TOKEN={token}\n", "0600"),
         *(_file(f"{HOUSE}/{name}", _lean(HERE / source), "0644") for name, source in PROGRAMS.items()),
+        *(_file(path, content, "0600") for path, content in files_for(instance).items()),
         _file(PER_BOOT, _lean(HERE / "agent/boot.sh"), "0755"),
     ]
     text = "#cloud-config\n" + json.dumps({"write_files": files}, sort_keys=True, separators=(",", ":")) + "\n"

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from courses.models import EnrollmentStatus, User
 from credits import vault
 from instances.models import Instance, InstanceEvent, NotebookGrant, NotebookTicket
+from instances.reaching import notebook_at
 from instances.states import State
 
 TICKET_SECONDS = 60
@@ -30,12 +31,12 @@ class Access:
 
     instance_id: int
     state: str
-    private_ip: str | None
+    address: str | None  # of the notebook, "host:port", as the gateway reaches it
     notebook_token: str  # in clear: goes into the request to the machine, nowhere else
 
     @property
     def reachable(self) -> bool:
-        return self.state == State.RUNNING and bool(self.private_ip)
+        return self.state == State.RUNNING and bool(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,13 @@ def check_grant(cookie: str, slug: str, *, now: datetime) -> Access | None:
             instance__owner__user=F("user"),
             instance__owner__status=EnrollmentStatus.ACTIVE,
         )
-        .select_related("instance")
+        .select_related("instance__tunnel")
         .first()
     )
     if grant is None or not _signed_in(grant.session_key, grant.user_id):
         return None
     machine = grant.instance
-    return Access(machine.pk, machine.state, machine.private_ip, vault.unseal(machine.notebook_token))
+    return Access(machine.pk, machine.state, notebook_at(machine, now), vault.unseal(machine.notebook_token))
 
 
 def revoke_for_session(session_key: str, *, now: datetime) -> int:

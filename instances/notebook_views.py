@@ -16,6 +16,7 @@ from instances.gateway.place import entry_url, origin_of
 from instances.models import Instance
 from instances.queue_rules import WaitsFor
 from instances.queueing import waiting_words
+from instances.reaching import notebook_at
 from instances.standing import waits
 from instances.states import LIVE, State
 
@@ -33,7 +34,11 @@ def notebook(request: HttpRequest, slug: str) -> HttpResponse:
     user = person(request)
     machine = own_machine_of(user, slug)
     # Not before AWS's own timer stands: whoever is in has root, and may take all other guards out.
-    ready = machine.state == State.RUNNING and bool(machine.private_ip) and machine.guard_until is not None
+    ready = (
+        machine.state == State.RUNNING
+        and bool(notebook_at(machine, timezone.now()))
+        and machine.guard_until is not None
+    )
     if "HX-Request" in request.headers:
         return _poll(ready or request.GET.get("shown") != _shown(machine))
     if not ready:

@@ -16,7 +16,7 @@ from courses.models import Enrollment, EnrollmentStatus, Team, User
 from credits import entitlement
 from credits.entitlement import BadRule, Rule
 from credits.vault import seal
-from instances import approvals, books
+from instances import approvals, books, dialing
 from instances.drill_rules import LEASES
 from instances.facts import limits_of
 from instances.guard_names import Guard
@@ -59,6 +59,7 @@ def request_launch(
         raise LaunchRefused(words(why, preset, per_person=at_once(owner, preset)))
     wanted = affordable(kind)
     machine = _new_row(owner, preset, wanted, now, snapshot, proving)
+    dialing.prepare(machine)
     # The dearest: falling back to another type must never need money that is not held.
     dearest = max(c.usd_hour for c in wanted) + machine.address_usd_hour
     InstanceEvent.objects.create(

@@ -162,6 +162,19 @@ def _saml_providers() -> Finding:
     return None
 
 
+def _tunnel_address() -> Finding:
+    if settings.DIAL_OUT and not _is_place(settings.TUNNEL_ADDRESS):
+        return "LAMPLIGHTER_DIAL_OUT is set, and machines are not told whom to dial.", "Set LAMPLIGHTER_TUNNEL_ADDRESS."
+    if not _is_place(settings.TUNNEL_LISTEN):
+        return "LAMPLIGHTER_TUNNEL_LISTEN is no host:port.", "Write it like 0.0.0.0:2222."
+    return None
+
+
+def _is_place(text: str) -> bool:
+    host, _colon, port = text.rpartition(":")
+    return bool(host) and " " not in host and port.isdigit()
+
+
 def _demo_stays_here() -> Finding:
     if settings.DEMO and urlsplit(settings.PORTAL_URL).hostname not in LOOPBACK:
         return (
@@ -194,6 +207,7 @@ ALWAYS: dict[str, Callable[[], Finding]] = {
     "portal.E023": _google_names_its_domain,
     "portal.E024": _saml_packages,
     "portal.E025": _saml_providers,
+    "portal.E026": _tunnel_address,
 }
 # (id, setting, what does not work without it)
 NEEDED = [

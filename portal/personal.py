@@ -294,6 +294,7 @@ NOT_ABOUT: Mapping[str, str] = {
     "instances.Homework": "staff: who added it",
     "instances.QuotaAsk": "staff: who asked",
     "instances.PolicyEdit": "staff: who changed it",
+    "instances.MachineTunnel": "keys and addresses of a machine",
     "instances.GuardStop": "times of the machines above",
     "instances.GuardSaving": "sums of them",
 }

@@ -237,6 +237,12 @@ AWS_SCHEDULER_ROLE_ARN = env.text("LAMPLIGHTER_AWS_SCHEDULER_ROLE_ARN")
 # Marks what is ours among the account's machines; two portals in one account need two names.
 INSTALLATION = env.text("LAMPLIGHTER_INSTALLATION", "lamplighter")
 
+# ------------------------------------------------------------------ machines of another account or network
+DIAL_OUT = env.words("LAMPLIGHTER_DIAL_OUT")  # slugs of the courses whose machines dial out; "*": of all
+TUNNEL_ADDRESS = env.text("LAMPLIGHTER_TUNNEL_ADDRESS")  # host:port that they dial
+TUNNEL_LISTEN = env.text("LAMPLIGHTER_TUNNEL_LISTEN", "127.0.0.1:2222")
+TUNNEL_INSIDE = env.text("LAMPLIGHTER_TUNNEL_INSIDE", "127.0.0.1")  # where gateways and workers reach their notebooks
+
 # ------------------------------------------------------------------ money
 SNAPSHOT_USD_GB_MONTH = env.text("LAMPLIGHTER_SNAPSHOT_USD_GB_MONTH", "0.05")
 DISK_USD_GB_MONTH = env.text("LAMPLIGHTER_DISK_USD_GB_MONTH", "0.08")

@@ -41,6 +41,8 @@ def _missing(marker: str) -> str | None:
         return "Chromium: install it"
     if marker == "saml_idp" and not (shutil.which("php") and Path("/usr/share/simplesamlphp").is_dir()):
         return "SimpleSAMLphp: install simplesamlphp and php-cli"
+    if marker == "ssh" and not shutil.which("ssh"):
+        return "the SSH client: install openssh-client"
     if marker == "oidc_idp" and not (shutil.which("node") and OIDC_PROVIDER.is_dir()):
         return "a certified OpenID provider: make identity-provider (needs node)"
     return None
@@ -54,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Redis database come one after the other.
         group = "redis" if item.get_closest_marker("redis") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
-        for marker in ("postgres", "redis", "browser", "saml_idp", "oidc_idp"):
+        for marker in ("postgres", "redis", "browser", "saml_idp", "oidc_idp", "ssh"):
             why = _missing(marker) if item.get_closest_marker(marker) else None
             if why:
                 item.add_marker(pytest.mark.skip(reason=f"needs {why}"))

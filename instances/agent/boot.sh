@@ -25,6 +25,15 @@ OOMScoreAdjust=-900"
     unit notebook "ExecStart=/bin/sh /opt/lamplighter/notebook.sh
 User=$OWNER
 EnvironmentFile=/etc/lamplighter/notebook.env"
+    unit tunnel "ExecStart=/bin/sh /opt/lamplighter/tunnel.sh"
+}
+
+DIAL="$ROOT/etc/lamplighter/tunnel"
+forget_strange_tunnel() { # a disk that came from another machine may hold that one's way out
+    # shellcheck source=/dev/null
+    if [ -e "$DIAL/where" ] && ! (. "$DIAL/where" && grep -qF "\"$TUNNEL_SLUG\"" "$ROOT/etc/lamplighter/machine.json"); then
+        rm -rf "$DIAL"
+    fi
 }
 
 with_systemd() {
@@ -37,6 +46,8 @@ with_systemd() {
         systemctl restart lamplighter-deadman lamplighter-agent lamplighter-notebook
     fi
     cp -p "$about" "$lit"
+    # Never enabled: whose disk this was is known only here.
+    if [ -e "$DIAL/key" ]; then systemctl start lamplighter-tunnel; fi
     # Nor does anybody here need what that one was told at its birth: its secrets.
     mine="$(readlink -f "$ROOT/var/lib/cloud/instance")"
     [ -d "$mine" ] || return 0
@@ -62,10 +73,14 @@ without_systemd() {
     keep_running deadman python3 "$HOUSE/deadman.py"
     keep_running agent python3 "$HOUSE/lamplighter_agent.py"
     keep_running notebook /bin/sh "$HOUSE/notebook.sh"
+    if [ -e "$DIAL/key" ]; then keep_running tunnel /bin/sh "$HOUSE/tunnel.sh"; fi
 }
 
 if [ "${1:-}" = units ]; then
     write_units
 elif [ ! -e "$ROOT/etc/lamplighter/machine.json" ]; then
     echo "lamplighter: the portal did not launch this machine, nothing is lit"
-elif [ -d "$ROOT/run/systemd/system" ]; then with_systemd; else without_systemd; fi
+else
+    forget_strange_tunnel
+    if [ -d "$ROOT/run/systemd/system" ]; then with_systemd; else without_systemd; fi
+fi

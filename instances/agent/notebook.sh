@@ -27,8 +27,11 @@ fi
 # Whether to tell about news is asked in the page, whatever the server says: answer once, for good.
 ASKED="$HOME/.jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 if [ ! -e "$ASKED" ]; then mkdir -p "${ASKED%/*}" && echo '{"fetchNews": "false"}' >"$ASKED"; fi
+# Whoever dials out lets nobody in.
+BIND=0.0.0.0
+if [ -e "$ROOT/etc/lamplighter/tunnel" ]; then BIND=127.0.0.1; fi
 if [ "$(id -u)" = 0 ]; then set -- --allow-root; fi
-exec "$LAB" --no-browser --port=8888 --ServerApp.port_retries=0 --ip="${LAMPLIGHTER_BIND:-0.0.0.0}" \
+exec "$LAB" --no-browser --port=8888 --ServerApp.port_retries=0 --ip="${LAMPLIGHTER_BIND:-$BIND}" \
     --ServerApp.root_dir="$HOME" --ServerApp.allow_remote_access=True --ServerApp.quit_button=False \
     --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
     --LabApp.extension_manager=readonly --LabApp.extra_labextensions_path="$ROOT/opt/lamplighter/lab" "$@"

@@ -138,7 +138,7 @@ class Gateway:
 
     async def _answers(self, access: Access) -> bool:
         """Whether the machine's notebook server speaks by now."""
-        url = URL(place.machine_url(access.private_ip or "", "/api"), encoded=True)
+        url = URL(place.machine_url(access.address or "", "/api"), encoded=True)
         try:
             async with self.session.get(url, timeout=ClientTimeout(total=CONNECT_SECONDS)) as answer:
                 return answer.status < 500

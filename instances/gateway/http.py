@@ -63,10 +63,10 @@ class Exchange:
         has_body = self._has_body()
         if not has_body:
             self._body_over.set()
-        assert self.access.private_ip  # noqa: S101 - callers pass on to reachable machines only
+        assert self.access.address  # noqa: S101 - callers pass on to reachable machines only
         async with session.request(
             self.visit.method,
-            URL(place.machine_url(self.access.private_ip, self.visit.path_and_query), encoded=True),
+            URL(place.machine_url(self.access.address, self.visit.path_and_query), encoded=True),
             headers=self.visit.headers_for(self.access.notebook_token),
             data=self._body() if has_body else None,
             allow_redirects=False,

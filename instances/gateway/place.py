@@ -6,8 +6,6 @@ from django.conf import settings
 
 from instances.gateway.headers import TICKET_PATH
 
-NOTEBOOK_PORT = 8888  # on every machine; open to the gateway only
-
 
 def origin_of(slug: str) -> str:
     return f"{settings.NOTEBOOK_SCHEME}://{slug}.{settings.NOTEBOOK_DOMAIN}"
@@ -28,9 +26,9 @@ def machine_page(slug: str) -> str:
     return f"{settings.PORTAL_URL}/machines/{slug}/"
 
 
-def machine_url(private_ip: str, path_and_query: str) -> str:
-    address = f"[{private_ip}]" if ":" in private_ip else private_ip
-    return f"http://{address}:{NOTEBOOK_PORT}{path_and_query}"
+def machine_url(address: str, path_and_query: str) -> str:
+    """`address`: host and port, as `reaching.notebook_at` says it."""
+    return f"http://{address}{path_and_query}"
 
 
 def cookie_name(name: str = "nb_grant") -> str:

@@ -32,9 +32,9 @@ class Goodbye:
 
 async def machine_socket(session: ClientSession, visit: Visit, access: Access) -> ClientWebSocketResponse:
     """The machine's end, open. Raises aiohttp's ClientError or TimeoutError when it refuses or does not answer."""
-    assert access.private_ip  # noqa: S101 - callers join reachable machines only
+    assert access.address  # noqa: S101 - callers join reachable machines only
     return await session.ws_connect(
-        URL(place.machine_url(access.private_ip, visit.path_and_query), encoded=True),
+        URL(place.machine_url(access.address, visit.path_and_query), encoded=True),
         headers=visit.headers_for(access.notebook_token),
         protocols=_protocols(visit),
         max_msg_size=MESSAGE_MAX,

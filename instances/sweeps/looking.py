@@ -17,13 +17,13 @@ from credits.vault import WrongKey, unseal
 from instances.facts import facts_of, limits_for, moment_of
 from instances.idle import patience
 from instances.models import Instance
+from instances.reaching import notebook_at
 from instances.second_eye import Kernel, Look, Measured, looked
 from instances.states import State
-from instances.sweeps.readiness import PORT
 from instances.sweeps.rounds import sweep_over
 
 logger = logging.getLogger(__name__)
-Ask = Callable[[str, str], Sequence[Kernel] | None]  # address and token -> its kernels, None: no answer
+Ask = Callable[[str, str], Sequence[Kernel] | None]  # `host:port` and token -> its kernels, None: no answer
 
 TIMEOUT = 3.0
 AT_ONCE = 32
@@ -33,7 +33,7 @@ MEASURED = timedelta(minutes=15)  # the cloud's figures come minutes late
 
 def kernels_of(address: str, token: str) -> Sequence[Kernel] | None:
     """Asks the notebook itself. Without `no_track_activity` the question would count as use."""
-    connection = http.client.HTTPConnection(address, PORT, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
     try:
         connection.request("GET", "/api/kernels?no_track_activity=1", headers={"Authorization": f"token {token}"})
         answer = connection.getresponse()
@@ -54,7 +54,7 @@ def _kernel(told: dict[str, str]) -> Kernel:
 def look(loads: Loads, now: datetime, *, ask: Ask = kernels_of) -> int:
     silent = [machine for machine in _running() if _is_silent(machine, now)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        kernels = list(pool.map(lambda machine: _ask(machine, ask), silent)) if silent else []
+        kernels = list(pool.map(lambda machine: _ask(machine, ask, now), silent)) if silent else []
     measured = _measured(loads, silent, now)
     seen = [
         (machine, Look(kernels=found, measured=_of(machine, measured.get(machine.cloud_id))))
@@ -64,7 +64,9 @@ def look(loads: Loads, now: datetime, *, ask: Ask = kernels_of) -> int:
 
 
 def _running() -> list[Instance]:
-    rows = Instance.objects.filter(state=State.RUNNING, private_ip__isnull=False).order_by("pk")
+    rows = (
+        Instance.objects.filter(state=State.RUNNING, private_ip__isnull=False).select_related("tunnel").order_by("pk")
+    )
     return list(rows.prefetch_related("course__machine_policy").defer("candidates", "last_report", "agent_secret"))
 
 
@@ -74,9 +76,10 @@ def _is_silent(machine: Instance, now: datetime) -> bool:
     return (now - heard).total_seconds() > patience(limits_for(machine, now))
 
 
-def _ask(machine: Instance, ask: Ask) -> Sequence[Kernel] | None:
+def _ask(machine: Instance, ask: Ask, now: datetime) -> Sequence[Kernel] | None:
+    address = notebook_at(machine, now)
     try:
-        return ask(str(machine.private_ip), unseal(machine.notebook_token))
+        return ask(address, unseal(machine.notebook_token)) if address else None
     except WrongKey:
         logger.error("%s: its notebook's token cannot be read", machine)
         return None

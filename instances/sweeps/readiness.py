@@ -11,21 +11,21 @@ from django.utils.translation import gettext as _
 
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
+from instances.reaching import notebook_at
 from instances.states import State
 from instances.sweeps.rounds import if_any
 
 Probe = Callable[[str], bool]
 logger = logging.getLogger(__name__)
 
-PORT = 8888
 _TIMEOUT = 1.5
 _AT_ONCE = 64  # a machine that boots does not even refuse: each waits for the whole time-out
 _REPORTS_SINCE = timedelta(minutes=3)  # where notebooks cannot be reached from here, its agent's word is enough
 
 
 def answers(address: str) -> bool:
-    """Whether a Jupyter server answers there. Its /api needs no token and counts as no activity."""
-    connection = http.client.HTTPConnection(address, PORT, timeout=_TIMEOUT)
+    """Whether a Jupyter server answers at `host:port`. Its /api needs no token and counts as no activity."""
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
     try:
         connection.request("GET", "/api")
         return connection.getresponse().status == http.client.OK
@@ -38,11 +38,14 @@ def answers(address: str) -> bool:
 def mark_ready(probe: Probe, now: datetime) -> int:
     """Machines that run, are under AWS's own timer, and whose notebook answers: their students may go in."""
     waiting = Instance.objects.filter(state=State.RUNNING, notebook_ready_at=None, guard_until__isnull=False)
-    machines = list(if_any(waiting.filter(private_ip__isnull=False).select_related("owner")))
+    rows = if_any(waiting.filter(private_ip__isnull=False).select_related("owner", "tunnel"))
+    found = [(machine, notebook_at(machine, now)) for machine in rows]
+    # One that should dial out and does not cannot be gone into, whatever its agent says.
+    machines, places = [m for m, place in found if place], [place for _machine, place in found if place]
     if not machines:
         return 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        ready = list(pool.map(probe, [str(machine.private_ip) for machine in machines]))
+        ready = list(pool.map(probe, places))
     return sum(_mark(m, now) for m, up in zip(machines, ready, strict=True) if up or _reports(m, now))
 
 

@@ -17,7 +17,7 @@ from instances.gateway.doorkeeper import Doorkeeper
 from instances.grants import Access
 from tests.gateway.conftest import ROOT
 
-OPEN = Access(instance_id=1, state="running", private_ip="127.50.214.1", notebook_token="t")
+OPEN = Access(instance_id=1, state="running", address="127.50.214.1:8888", notebook_token="t")
 HOST = b"mabc.nb.localhost:8001"
 
 

@@ -1,7 +1,7 @@
 """An agent that is silent: the notebook and the cloud are asked, which can only make a machine live longer."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core import mail
@@ -136,8 +136,8 @@ def test_an_agent_that_is_back_knows_better_than_the_look(stage: Stage, monkeypa
     row = silent(stage)
     ask = looking._ask
 
-    def meanwhile(machine: Instance, _ask: object) -> list[Kernel]:
-        ask(machine, Notebook(None))
+    def meanwhile(machine: Instance, _ask: object, now: datetime) -> list[Kernel]:
+        ask(machine, Notebook(None), now)
         return [Kernel(True, None)]
 
     monkeypatch.setattr(looking, "_ask", meanwhile)
@@ -148,7 +148,7 @@ def test_an_agent_that_is_back_knows_better_than_the_look(stage: Stage, monkeypa
 
 
 def test_a_notebook_that_says_nonsense_says_nothing() -> None:
-    assert kernels_of("127.0.0.1", "t") is None  # nobody is there
+    assert kernels_of("127.0.0.1:8888", "t") is None  # nobody is there
 
 
 def test_a_look_that_comes_late_never_takes_use_back(stage: Stage) -> None:

@@ -130,7 +130,7 @@ def test_with_systemd_three_units_are_enabled_that_start_by_themselves_at_every_
     asked = (root.parent / "asked").read_text().splitlines()
     assert asked == ["daemon-reload", "enable --now lamplighter-deadman lamplighter-agent lamplighter-notebook"] * 2
     units = {path.stem: path.read_text() for path in (root / "etc/systemd/system").glob("lamplighter-*.service")}
-    assert set(units) == {"lamplighter-deadman", "lamplighter-agent", "lamplighter-notebook"}
+    assert set(units) == {"lamplighter-deadman", "lamplighter-agent", "lamplighter-notebook", "lamplighter-tunnel"}
     for unit in units.values():
         assert "Restart=always" in unit
         assert "WantedBy=multi-user.target" in unit

@@ -20,7 +20,7 @@ from tests.machine.notebook import Notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "deploy/ami"
-UNITS = {f"/etc/systemd/system/lamplighter-{name}.service" for name in ("deadman", "agent", "notebook")}
+UNITS = {f"/etc/systemd/system/lamplighter-{name}.service" for name in ("deadman", "agent", "notebook", "tunnel")}
 BORN_WITH = {"/etc/lamplighter/machine.json", "/etc/lamplighter/notebook.env"}  # who a machine is: never an image's
 
 

@@ -49,7 +49,10 @@ def test_each_unit_runs_a_program_and_an_application_that_exist(path: Path) -> N
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(path)
     program, *arguments = shlex.split(unit["Service"]["ExecStart"])
-    assert Path(program).name in {"granian", "uvicorn", "celery"}
+    assert Path(program).name in {"granian", "uvicorn", "celery", "python"}
+    if Path(program).name == "python":
+        assert arguments[0] == "-m"
+        assert (ROOT / (arguments[1].replace(".", "/") + ".py")).exists()
     for argument in arguments:
         if ":application" in argument:
             assert (ROOT / (argument.partition(":")[0].replace(".", "/") + ".py")).exists()
