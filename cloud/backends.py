@@ -8,11 +8,13 @@ from django.utils.module_loading import import_string
 
 from cloud.aws_billing import AwsBilling
 from cloud.aws_costs import AwsCosts
+from cloud.aws_files import AwsFiles
 from cloud.aws_loads import AwsLoads
 from cloud.base import Cloud
 from cloud.billing import CourseAccount
 from cloud.costs import Costs
 from cloud.ec2 import Ec2Cloud, Ec2Config
+from cloud.files import Files
 from cloud.loads import Loads, NoLoads
 
 
@@ -46,11 +48,25 @@ def loads() -> Loads:
     return AwsLoads(region=settings.AWS_REGION, endpoint_url=settings.AWS_ENDPOINT_URL or None)
 
 
+@cache
+def files() -> Files | None:
+    """The bucket that students' files wait in; None where there is none."""
+    if not settings.ARCHIVE_BUCKET:
+        return None
+    return AwsFiles(
+        region=settings.AWS_REGION,
+        endpoint_url=settings.AWS_ENDPOINT_URL or None,
+        bucket=settings.ARCHIVE_BUCKET,
+        installation=settings.INSTALLATION,
+    )
+
+
 # A forked worker must not share its parent's open connections: two would read one answer.
 os.register_at_fork(after_in_child=cloud.cache_clear)
 os.register_at_fork(after_in_child=course_account.cache_clear)
 os.register_at_fork(after_in_child=costs.cache_clear)
 os.register_at_fork(after_in_child=loads.cache_clear)
+os.register_at_fork(after_in_child=files.cache_clear)
 
 
 def _ec2_config() -> Ec2Config:

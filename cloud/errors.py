@@ -48,6 +48,10 @@ MEANING: dict[str, type[CloudError]] = {
     "InvalidInstanceID.NotFound": NotFound,
     "InvalidSpotInstanceRequestID.NotFound": NotFound,
     "InvalidSnapshot.NotFound": NotFound,
+    "NoSuchUpload": NotFound,
+    "NoSuchKey": NotFound,
+    "404": NotFound,  # HeadObject has no body to say it in
+    "SlowDown": Transient,
     "InvalidSnapshot.InUse": WrongState,  # an image still boots from it
     "SnapshotCreationPerVolumeRateExceeded": Transient,
     "ConcurrentSnapshotLimitExceeded": Transient,

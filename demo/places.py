@@ -131,5 +131,6 @@ class Places:
             found["LAMPLIGHTER_AWS_SUBNETS"] = ",".join(f"{zone}={subnet}" for zone, subnet in zones)
             found["LAMPLIGHTER_AWS_SECURITY_GROUP"] = network["security_group"]
             found["LAMPLIGHTER_AWS_SCHEDULER_ROLE_ARN"] = network["scheduler_role_arn"]
+            found["LAMPLIGHTER_ARCHIVE_BUCKET"] = network["bucket"]
             found["LAMPLIGHTER_DEMO_IMAGE_ID"] = network["image_id"]  # for the seed's presets
         return found

@@ -6,6 +6,7 @@ from django.http import Http404
 from courses import second_factor
 from courses.access import enrollments_of
 from courses.models import STAFF_ROLES, EnrollmentStatus, User
+from instances.home_records import HomeArchive
 from instances.models import Instance
 
 
@@ -31,6 +32,15 @@ def own_machine_of(user: User, slug: str) -> Instance:
     """As `machine_of`, for its owner only: staff may look at a machine and stop it, not spend on it. Raises Http404."""
     mine = enrollments_of(user).filter(status=EnrollmentStatus.ACTIVE).order_by()
     found = _whole(Instance.objects.filter(owner__in=mine, slug=slug)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def own_home_of(user: User, slug: str, home_id: int) -> HomeArchive:
+    """The packed files of the person's own machine; nobody else's business, staff included. Raises Http404."""
+    mine = own_machine_of(user, slug)
+    found = HomeArchive.objects.select_related("instance", "owner", "course").filter(instance=mine, pk=home_id).first()
     if found is None:
         raise Http404
     return found

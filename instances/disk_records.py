@@ -4,7 +4,7 @@ import secrets
 from decimal import Decimal
 from typing import ClassVar
 
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +26,8 @@ class DiskPolicy(models.Model):
     nightly_keep = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(30)])  # copies kept; 0: none
     archive_days = models.PositiveIntegerField(default=0)  # unused for so long: to a snapshot; 0: never
     archive_warn_days = models.PositiveIntegerField(default=3)  # warned so long before
+    # A download of a student's files is offered for so long, then deleted.
+    download_days = models.PositiveIntegerField(default=30, validators=[MinValueValidator(1), MaxValueValidator(90)])
 
     class Meta:
         app_label = "instances"

@@ -391,6 +391,7 @@ from instances.disk_records import DiskPolicy, DiskSnapshot  # noqa: E402, F401
 from instances.drill_records import DrillRound, FireDrill, GuardProof  # noqa: E402, F401
 from instances.egress import DataOut  # noqa: E402, F401
 from instances.halts import Halt, HaltedMachine  # noqa: E402, F401
+from instances.home_records import HomeArchive, HomeDownload, HomePart  # noqa: E402, F401
 from instances.homework import Homework, HomeworkSource  # noqa: E402, F401
 from instances.image_records import CourseImage  # noqa: E402, F401
 from instances.limits import Override, PersonLimits  # noqa: E402, F401

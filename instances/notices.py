@@ -63,6 +63,8 @@ def usd_hour(price: Decimal) -> str:
 def _subject(event: InstanceEvent) -> str:
     if event.facts.get("asks"):
         return _("Still training?")
+    if "home" in event.facts:
+        return _("Your files are ready") if "bytes" in event.facts else _("Your files were not packed")
     subjects = {
         Kind.WARNED: _("Your machine will be stopped"),
         Kind.MONEY: _("Your machine cannot be extended"),

@@ -158,3 +158,12 @@ def _text(said: dict[str, Any], name: str, most: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
         raise InvalidReport(_("%(field)s must be 1 to %(most)d printable letters.") % {"field": name, "most": most})
     return value
+
+
+# ------------------------------------------------------------------ for the other doors of machines
+def words(said: dict[str, Any], name: str, most: int) -> str:
+    return _text(said, name, most)
+
+
+def whole_number(said: dict[str, Any], name: str, most: float) -> int:
+    return int(_number(said, name, most))

@@ -15,6 +15,7 @@ from instances import ends, leaving
 from instances.drill_rules import timer_put_off
 from instances.egress import note_sent
 from instances.facts import facts_of, limits_for, moment_of, own_watch_limits, rules_of
+from instances.home_agent import is_wanted
 from instances.idle import SHORTEST_WINDOW, Facts, Reading, Work, observe, worked
 from instances.idle_hours import with_idle_time
 from instances.keep_links import keep_url
@@ -173,6 +174,7 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "awaited": instance.awaited.get("task", ""),
         "stop_seconds_left": _left(stops_at, now),
         **({"save": _save(instance)} if stops_at or instance.awaited else {}),
+        **({"home": True} if is_wanted(instance) else {}),
     }
 
 

@@ -6,8 +6,19 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from cloud.backends import cloud, loads
-from instances import course_images, following, preflight, preset_checks, restarting, services, snapshots, sweeps
+from cloud.backends import cloud, files, loads
+from cloud.base import CloudError
+from instances import (
+    course_images,
+    following,
+    home_calls,
+    preflight,
+    preset_checks,
+    restarting,
+    services,
+    snapshots,
+    sweeps,
+)
 from instances.models import Preset
 
 logger = logging.getLogger(__name__)
@@ -156,6 +167,22 @@ def sweep_alerts() -> None:
 @shared_task
 def sweep_halts() -> None:
     sweeps.halts(cloud(), timezone.now())
+
+
+@shared_task
+def home_step(home_id: int) -> None:
+    bucket = files()
+    if bucket is None:
+        return
+    try:
+        home_calls.take_step(home_id, files=bucket, now=timezone.now())
+    except CloudError as error:
+        logger.warning("files %s: left to the next round: %s", home_id, error)
+
+
+@shared_task
+def sweep_homes() -> None:
+    sweeps.homes(files(), timezone.now())
 
 
 @shared_task

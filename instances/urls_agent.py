@@ -2,6 +2,9 @@
 
 from django.urls import path
 
-from instances.agent_views import agent_report
+from instances.agent_views import agent_home, agent_report
 
-urlpatterns = [path("report", agent_report, name="agent_report")]
+urlpatterns = [
+    path("report", agent_report, name="agent_report"),
+    path("home", agent_home, name="agent_home"),
+]

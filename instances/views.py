@@ -17,7 +17,7 @@ from courses.access import enrollment_in
 from courses.doors import person, signed_in
 from courses.models import Enrollment
 from courses.noting import note_look
-from instances import approvals, leaving, services, tasks
+from instances import approvals, homes, leaving, services, tasks
 from instances.access import machine_of, own_machine_of
 from instances.awaiting import awaitables
 from instances.books import HOURS_PER_MONTH
@@ -140,6 +140,7 @@ def _page(request: HttpRequest, slug: str) -> dict[str, object]:
         "reaches": _reaches(found, now) if card.is_running else [],
         "standing": standing,
         "refresh_seconds": SLOW_SECONDS if standing else _pace(card, settled(way)),
+        **(homes.page_of(found, now) if is_owner else {}),
     }
 
 

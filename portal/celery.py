@@ -35,6 +35,7 @@ def _beat_table(sender: Celery, **_kwargs: object) -> None:
         "offers": {"task": "instances.tasks.sweep_offers", "schedule": 600.0, "options": {"expires": 600.0}},
         "notices": {"task": "instances.tasks.sweep_notices", "schedule": every, "options": {"expires": every}},
         "halts": {"task": "instances.tasks.sweep_halts", "schedule": every, "options": {"expires": every}},
+        "homes": {"task": "instances.tasks.sweep_homes", "schedule": every, "options": {"expires": every}},
         "closings": {"task": "instances.tasks.sweep_closings", "schedule": every, "options": {"expires": every}},
         "alerts": {"task": "instances.tasks.sweep_alerts", "schedule": every, "options": {"expires": every}},
         "credits": {"task": "credits.tasks.sweep_credits", "schedule": every, "options": {"expires": every}},

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
@@ -36,6 +37,7 @@ class Whose:
 
 
 Mine = Callable[[Whose], Q]
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _FORGOTTEN = Concat(Value("Former member "), Cast("pk", CharField()), output_field=CharField())
 
 
@@ -235,6 +237,20 @@ KEPT: Sequence[Kept] = (
         _lines("owner"),
         ("instance__slug", "why", "size_gb", "wanted_at", "keep_until", "until", "reason"),
         _whys("reason"),
+    ),
+    Kept(
+        "instances.HomeArchive",
+        _("Downloads of your files"),
+        _lines("owner"),
+        ("instance__slug", "asked_at", "size_bytes", "ready_at", "expires_at", "cleared_at", "reason"),
+        {"reason": "", "mark": None, "expires_at": _LONG_AGO},  # the round deletes the file itself
+    ),
+    Kept(
+        "instances.HomeDownload",
+        _("When you fetched them"),
+        _either(_lines("archive__owner"), _user("who")),
+        ("at", "archive__instance__slug", "address"),
+        {"address": None},
     ),
     Kept(
         "instances.LaunchApproval",

@@ -234,6 +234,8 @@ AWS_SUBNETS = env.pairs("LAMPLIGHTER_AWS_SUBNETS")
 AWS_SECURITY_GROUP = env.text("LAMPLIGHTER_AWS_SECURITY_GROUP")
 # The role that EventBridge Scheduler takes to stop a machine at lease end.
 AWS_SCHEDULER_ROLE_ARN = env.text("LAMPLIGHTER_AWS_SCHEDULER_ROLE_ARN")
+# Students' files wait here for their download; empty: no download is offered.
+ARCHIVE_BUCKET = env.text("LAMPLIGHTER_ARCHIVE_BUCKET")
 # Marks what is ours among the account's machines; two portals in one account need two names.
 INSTALLATION = env.text("LAMPLIGHTER_INSTALLATION", "lamplighter")
 

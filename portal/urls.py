@@ -15,6 +15,7 @@ from credits import (
     views_stock,
 )
 from instances import (
+    home_views,
     homework_views,
     image_views,
     keep_views,
@@ -178,6 +179,9 @@ urlpatterns = [
     path("machines/<slug:slug>/restart", life_views.restart, name="machine_restart"),
     path("machines/<slug:slug>/resize", life_views.resize, name="machine_resize"),
     path("machines/<slug:slug>/copy", life_views.copy, name="machine_copy"),
+    path("machines/<slug:slug>/files", home_views.pack, name="machine_files"),
+    path("machines/<slug:slug>/files/<int:home_id>/fetch", home_views.fetch, name="machine_files_fetch"),
+    path("machines/<slug:slug>/files/<int:home_id>/drop", home_views.drop, name="machine_files_drop"),
     path("machines/<slug:slug>/terminate", life_views.terminate, name="machine_terminate"),
     path("machines/<slug:slug>/receipts/<int:number>/", views_money.receipt, name="receipt"),
     # Several courses: who pays for them.

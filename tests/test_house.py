@@ -14,6 +14,7 @@ PURE = [
     "instances/idle_hours.py",
     "instances/disk_rules.py",
     "instances/closing_rules.py",
+    "instances/home_rules.py",
     "instances/homework_rules.py",
     "instances/launch_rules.py",
     "instances/queue_rules.py",
@@ -80,11 +81,12 @@ def test_portal_packages_that_everyone_may_import_do_not_hide_an_upward_import()
 
 def test_boto3_is_used_only_at_the_door() -> None:
     # Machines and what is around them; the account's credit, which repeats no call and lets no error carry a code; and
-    # what it all cost.
+    # what it all cost; and students' files in S3.
     users = [str(p.relative_to(ROOT)) for p in product_files() if tops(p) & {"boto3", "botocore"}]
     assert [u for u in users if not u.startswith("cloud/sim/")] == [
         "cloud/aws_billing.py",
         "cloud/aws_costs.py",
+        "cloud/aws_files.py",
         "cloud/aws_loads.py",
         "cloud/ec2.py",
         "cloud/ec2_errors.py",

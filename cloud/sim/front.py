@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
+from cloud.sim import files
 from cloud.sim.control import Control
 from cloud.sim.errors import error_body, status_of
 from cloud.sim.faults import DROPPED, Fault, Faults, Place
@@ -54,6 +55,8 @@ class Front:
             start("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"Only for this computer.\n"]
         body = _read_body(environ)
+        if files.is_signed(environ):
+            return self._signed(environ, start, path, body)
         if path.startswith("/sim/"):
             return _answer(start, *self._control.answer(environ["REQUEST_METHOD"], path, body))
         return self._serve(environ, start, path, body)
@@ -73,6 +76,14 @@ class Front:
             if fault is None:
                 return answer
         return _fail(environ, start, fault, speaks_json=bool(service) or path.startswith("/schedules"))
+
+    def _signed(self, environ: Environ, start: Start, path: str, body: bytes) -> Iterable[bytes]:
+        """A file on its way, by an address that the portal gave away."""
+        op = f"Signed{environ['REQUEST_METHOD']}"
+        self._faults.count(op)
+        refused = files.refusal(environ, body)
+        fault = Fault(op, *refused) if refused else self._faults.strike(op, [], after=False)
+        return _fail(environ, start, fault, speaks_json=False) if fault else self._ask_base(environ, start, path, op)
 
     def _json_service(self, environ: Environ) -> tuple[JsonService | None, str]:
         """One of the small services that are told apart by a header, and its operation."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud.sim.base_server import ACCOUNT, backend, ids_ending
+from cloud.sim.files import BUCKET
 
 _ZONE_LETTERS = "abcd"
 _ZONE_ADDRESSES = 4096
@@ -53,6 +54,7 @@ class Network:
             "security_group": self.security_group,
             "image_id": self.image_id,
             "scheduler_role_arn": ROLE_ARN,
+            "bucket": BUCKET,
         }
 
     def write(self, folder: Path) -> None:

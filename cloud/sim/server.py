@@ -9,7 +9,7 @@ from pathlib import Path
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from cloud.sim import strict_disks, strict_ec2
+from cloud.sim import files, strict_disks, strict_ec2
 from cloud.sim.base_server import BaseMachines
 from cloud.sim.billing import TARGET as BILLING_TARGET
 from cloud.sim.billing import Billing
@@ -57,6 +57,7 @@ class Simulator:
         self.disks = Disks(base, self._store, rules, lambda: self.world.room)
         strict_ec2.install(self.world, base, self.network, self.disks)
         strict_disks.install(self.disks, self.world)
+        files.install(region)
         self.app = Front(
             DomainDispatcherApplication(create_backend_app),
             Control(self.world, self.network, billing, costs, offers, SimulatedLoads(region), faults, rules),

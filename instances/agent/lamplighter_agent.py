@@ -22,10 +22,10 @@ import deadman
 import idle
 from deadman import uptime
 from doings import Doings
-from saving import Saver
+from saving import Saver, carry
 from senses import DIRECT, MARK, Senses
 
-VERSION = "3"
+VERSION = "4"
 # Where AWS tells that it takes a Spot machine back; there is no such place in a machine room.
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "" if MARK else "http://169.254.169.254").rstrip("/")
 SAMPLE_SECONDS = 5.0
@@ -72,6 +72,7 @@ class Agent:
         self.boot_id, self.began = deadman.boot()
         self.senses = Senses(notebook_url(), self.about["notebook_token"])
         self.doings, self.saver = Doings(self.senses), Saver()
+        self.carrier: subprocess.Popen[str] | None = None
         self.awaited = ""
         self.done_at: float | None = None
         self.script, self.save_seconds = "", 60.0
@@ -116,6 +117,8 @@ class Agent:
             self._plan_save(answer.get("stop_seconds_left"), asked_at)
             if (answer.get("save") or {}).get("now") and self.save_at != float("inf"):
                 self.save_at = asked_at  # a person stopped it, and waits
+            if answer.get("home") and (self.carrier is None or self.carrier.poll() is not None):
+                self.carrier = carry(self.about, self._post({"say": "program", "packer": "-"}, "/home")["program"])
             ago = answer.get("human_seconds_ago")
             self.visited_at = self.visited_at if ago is None else asked_at - float(ago)
             notice = str(answer.get("notice") or "")
@@ -151,8 +154,9 @@ class Agent:
         last = self.saver.last
         return last and {**{k: last[k] for k in ("n", "exit", "seconds")}, "age_s": round(now - last["at"], 1)}
 
-    def _post(self, reading: dict) -> dict:
-        request = urllib.request.Request(self.about["report_url"], json.dumps(reading).encode(), method="POST")  # noqa: S310
+    def _post(self, reading: dict, door: str = "/report") -> dict:
+        url = self.about["report_url"].rpartition("/")[0] + door
+        request = urllib.request.Request(url, json.dumps(reading).encode(), method="POST")  # noqa: S310
         request.add_header("Content-Type", "application/json")
         request.add_header("Authorization", f"Bearer {self.about['slug']}:{self.about['secret']}")
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310

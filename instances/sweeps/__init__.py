@@ -9,6 +9,7 @@ from instances.sweeps.counting import counting
 from instances.sweeps.disks import disks
 from instances.sweeps.drilling import drills
 from instances.sweeps.halting import halts
+from instances.sweeps.homes import homes
 from instances.sweeps.idling import idle
 from instances.sweeps.leasing import lease
 from instances.sweeps.looking import look
@@ -26,6 +27,7 @@ __all__ = [
     "disks",
     "drills",
     "halts",
+    "homes",
     "idle",
     "lease",
     "look",

@@ -23,7 +23,7 @@ from courses.invitations import TeamInvitation
 from courses.models import Enrollment, Team
 from credits import drafts
 from instances.halts import Halt
-from instances.models import CourseImage, DiskSnapshot, FireDrill, Instance, LaunchApproval, Preset
+from instances.models import CourseImage, DiskSnapshot, FireDrill, HomeArchive, Instance, LaunchApproval, Preset
 from spend.models import Alarm, Budget, BudgetRelease, ChatChannel, Drift
 from tests.conftest import Cast
 from tests.pages.credits.conftest import Shop
@@ -122,6 +122,11 @@ def copy(w: World) -> list[object]:
     given = {"instance": w.machine, "owner": w.machine.owner, "course": w.machine.course, "size_gb": 64, "usd_hour": 0}
     made = DiskSnapshot.objects.get_or_create(**given, defaults={"wanted_at": timezone.now(), "standing": "kept"})
     return [made[0].pk]
+
+
+def home(w: World) -> list[object]:
+    given = {"instance": w.machine, "owner": w.machine.owner, "course": w.machine.course, "part_bytes": 1}
+    return [w.machine.slug, HomeArchive.objects.create(**given, asked_at=timezone.now()).pk]
 
 
 def image(w: World) -> list[object]:
@@ -280,6 +285,7 @@ ELSEWHERE = {
         "tests/signin/test_second_factor.py: one's own, whoever one is",
     ),
     "agent_report": "tests/machine/test_reports.py",
+    "agent_home": "tests/machine/test_home_agent.py",
     "keep_link": "tests/pages/test_ends_of_a_machine.py: signed, and works without a sign-in",
     "mailbox": "tests/pages/test_small_pages.py: in the demo alone",
     "health": "tests/pages/test_small_pages.py: for monitors, says nothing about people",
@@ -462,4 +468,7 @@ MATRIX: dict[str, Row] = {
     "machine_restart": verb(OWNER, machine),
     "machine_resize": form(OWNER, machine),
     "machine_copy": verb(OWNER, machine),
+    "machine_files": verb(OWNER, machine),
+    "machine_files_fetch": verb(OWNER, home),
+    "machine_files_drop": verb(OWNER, home),
 }

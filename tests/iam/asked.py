@@ -138,6 +138,18 @@ def _quota(action: str, params: Params) -> list[Request]:
     return [Request(action, f"arn:aws:servicequotas:{REGION}:{ACCOUNT}:{params['ServiceCode']}/{params['QuotaCode']}")]
 
 
+def _file(action: str, params: Params) -> list[Request]:
+    """S3 has few rights for its many calls."""
+    bucket = f"arn:aws:s3:::{params['Bucket']}"
+    if action == "s3:ListMultipartUploads":
+        return [Request("s3:ListBucketMultipartUploads", bucket)]
+    rights = {"s3:DeleteObject": "s3:DeleteObject", "s3:AbortMultipartUpload": "s3:AbortMultipartUpload"}
+    rights |= {"s3:HeadObject": "s3:GetObject", "s3:GetObject": "s3:GetObject"}
+    # Without the right to list, S3 does not say that something is missing, but that it is forbidden.
+    listing = [Request("s3:ListBucket", bucket)] if action == "s3:HeadObject" else []
+    return [Request(rights.get(action, "s3:PutObject"), f"{bucket}/{params['Key']}"), *listing]
+
+
 _SPECIAL: dict[str, Callable[[str, Params], list[Request]]] = {
     "ec2:RunInstances": _run,
     **dict.fromkeys(
@@ -154,5 +166,18 @@ _SPECIAL: dict[str, Callable[[str, Params], list[Request]]] = {
     "ec2:DeregisterImage": lambda a, p: [Request(a, f"{EC2_SHARED}image/{p['ImageId']}", OURS)],
     **dict.fromkeys(("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"), _schedule),
     "ssm:GetParameter": _parameter,
+    **dict.fromkeys(
+        (
+            "s3:CreateMultipartUpload",
+            "s3:UploadPart",
+            "s3:CompleteMultipartUpload",
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploads",
+            "s3:HeadObject",
+            "s3:GetObject",
+            "s3:DeleteObject",
+        ),
+        _file,
+    ),
     "servicequotas:RequestServiceQuotaIncrease": _quota,
 }

@@ -104,9 +104,10 @@ def test_staff_see_what_disks_and_copies_cost_and_set_the_policy(today: Stage) -
     client = signed_in(today.cast.ta.user)
     page = text_of(client.get("/c/dl19/staff/disks/").content.decode())
     assert "Disks cost $5.12 a month while they are there, copies at most $0.80." in page
-    answer = client.post("/c/dl19/staff/disks/", {"nightly_keep": 3, "archive_days": 14, "archive_warn_days": 3})
+    said = {"nightly_keep": 3, "archive_days": 14, "download_days": 30}
+    answer = client.post("/c/dl19/staff/disks/", {**said, "archive_warn_days": 3})
     assert answer.status_code == 302
     assert DiskPolicy.objects.get().archive_days == 14
-    answer = client.post("/c/dl19/staff/disks/", {"nightly_keep": 3, "archive_days": 14, "archive_warn_days": 20})
+    answer = client.post("/c/dl19/staff/disks/", {**said, "archive_warn_days": 20})
     assert answer.status_code == 422
     assert "not more than the days above" in answer.content.decode()

@@ -1,0 +1,132 @@
+"""A student takes their files along: asking for it, calling it off, fetching it. Rows only; the bucket is elsewhere."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from courses.models import User
+from instances.disk_records import DiskPolicy
+from instances.home_records import HomeArchive, HomeDownload
+from instances.home_rules import MOST_LINKS, Standing, part_bytes
+from instances.models import Instance, InstanceEvent
+from instances.moves import tell
+from instances.refusals import LaunchRefused
+from instances.states import State
+
+Kind = InstanceEvent.Kind
+PACKS_SINCE = 4  # agents of this version can
+
+
+class NoDownload(Exception):
+    """`str()` is a sentence for its owner."""
+
+
+def offered() -> bool:
+    return bool(settings.ARCHIVE_BUCKET)
+
+
+def open_homes() -> QuerySet[HomeArchive]:
+    """Neither ready nor given up: something is still to come."""
+    return HomeArchive.objects.filter(ready_at=None, failed_at=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    row: HomeArchive
+    word: Standing
+
+    @property
+    def is_open(self) -> bool:
+        return self.word in (Standing.WAITING, Standing.PACKING, Standing.CHECKING)
+
+
+def page_of(machine: Instance, now: datetime) -> dict[str, object]:
+    """What its owner's page says of packed files; asks nothing where there is no bucket."""
+    if not offered():
+        return {"homes_offered": False}
+    rows = list(machine.homes.select_related("instance").order_by("-asked_at", "-pk")[:3])
+    shown = [Shown(row, row.standing(now)) for row in rows]
+    days = DiskPolicy.of(machine.course).download_days
+    is_open = any(one.is_open for one in shown)
+    return {"homes_offered": True, "homes": shown, "home_open": is_open, "home_days": days}
+
+
+def request_home(machine: Instance, *, who: User | None, now: datetime) -> HomeArchive:
+    """From now on the machine packs. Raises LaunchRefused."""
+    _refuse(machine)
+    try:
+        with transaction.atomic():
+            made = HomeArchive.objects.create(
+                instance=machine,
+                owner=machine.owner,
+                course=machine.course,
+                asked_by=who,
+                asked_at=now,
+                part_bytes=part_bytes(machine.disk_gb),
+            )
+            tell(machine, Kind.DISK, reason=_("Its files are to be packed for a download"), who=who, now=now)
+    except IntegrityError:
+        raise LaunchRefused(_("Its files are being packed already: this page shows how far.")) from None
+    return made
+
+
+def _refuse(machine: Instance) -> None:
+    if not offered():
+        raise LaunchRefused(_("Downloads are not set up here. Use the file browser of your notebook."))
+    if machine.state != State.RUNNING:
+        raise LaunchRefused(_("Only a machine that runs can pack its files. Start it first."))
+    if machine.proving:
+        raise LaunchRefused(_("This machine belongs to a fire drill. There is nothing to take along."))
+    version = str(machine.last_report.get("agent_version", ""))
+    if machine.last_report and not (version.isascii() and version.isdigit() and int(version[:6]) >= PACKS_SINCE):
+        text = _("This machine was launched before downloads came. Use the file browser of its notebook.")
+        raise LaunchRefused(text)
+
+
+def _locked(home: HomeArchive) -> HomeArchive:
+    rows = HomeArchive.objects.select_for_update(no_key=True, of=("self",))
+    return rows.select_related("instance", "owner").get(pk=home.pk)
+
+
+def call_off(home: HomeArchive, *, who: User | None, now: datetime) -> bool:
+    """Given up, or deleted before its time; the round empties the bucket. False when there was nothing to do."""
+    with transaction.atomic():
+        row = (
+            HomeArchive.objects.select_for_update(no_key=True, of=("self",)).select_related("instance").get(pk=home.pk)
+        )
+        standing = row.standing(now)
+        if standing in (Standing.FAILED, Standing.OVER):
+            return False
+        if standing is Standing.READY:
+            HomeArchive.objects.filter(pk=row.pk).update(expires_at=now)
+            tell(row.instance, Kind.DISK, reason=_("The download is deleted, as asked"), who=who, now=now)
+        else:
+            give_up(row, _("Called off"), who=who, now=now)
+    return True
+
+
+def give_up(home: HomeArchive, why: str, *, who: User | None, now: datetime, mail: bool = False) -> bool:
+    """False when it had ended already."""
+    with transaction.atomic():
+        if not open_homes().filter(pk=home.pk).update(failed_at=now, reason=why[:300]):
+            return False
+        to = home.owner.email if mail else ""
+        said = _("No download: %(why)s") % {"why": why}
+        tell(home.instance, Kind.DISK, reason=said, who=who, now=now, facts={"home": home.slug}, mail_to=to)
+    return True
+
+
+@transaction.atomic
+def note_download(home: HomeArchive, *, who: User | None, address: str | None, now: datetime) -> None:
+    """Written down before the address is made. Raises NoDownload."""
+    row = _locked(home)
+    if row.standing(now) is not Standing.READY:
+        raise NoDownload(_("This download is not there any more. Pack the files again while the machine can run."))
+    if row.downloads.count() >= MOST_LINKS:
+        text = _("It has been fetched %(n)s times, as often as the course pays for. Ask the course staff.")
+        raise NoDownload(text % {"n": MOST_LINKS})
+    HomeDownload.objects.create(archive=row, who=who, at=now, address=address)
