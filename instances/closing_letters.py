@@ -12,6 +12,7 @@ from courses.models import Course, Enrollment, EnrollmentStatus, Role
 from credits import letters
 from credits.telling import in_portal_language
 from instances.closing_records import Closing
+from instances.disk_records import DiskPolicy
 from instances.disk_rules import COSTS
 from instances.models import Instance
 from instances.states import ENDED
@@ -43,7 +44,7 @@ def announced(closing: Closing, now: datetime) -> None:
         "deleted. The archive is kept until %(until)s and then deleted for good. Nobody mails it to you, and to open "
         "it you need %(whom)s: so download what you want to keep now, while your machine can be started.\n\n"
         "AWS codes that you have claimed stay yours; those that nobody has claimed by then go back."
-    )
+    ) + _how_to_take_along(closing)
     _to_everybody(closing, f"{closing.last_day}/{closing.keep_days}", subject, body, now)
 
 
@@ -52,8 +53,20 @@ def reminded(closing: Closing, now: datetime) -> None:
     body = _(
         "When %(day)s is over, machines are stopped for good, archived and deleted. Archives are kept until %(until)s. "
         "Download what you want to keep, and claim your AWS code if you have not yet."
-    )
+    ) + _how_to_take_along(closing)
     _to_everybody(closing, f"reminder/{closing.last_day}", subject, body, now)
+
+
+def _how_to_take_along(closing: Closing) -> str:
+    """Where packed files can be downloaded: how, and the last day for it."""
+    if not settings.ARCHIVE_BUCKET:
+        return ""
+    days = DiskPolicy.of(closing.course).download_days
+    text = _(
+        "Take your files with you: while your machine runs, press “Pack my files” on its page, on %(day)s at the "
+        "latest. You get a mail when they can be downloaded, for %(n)s days, also when the machine is gone."
+    )
+    return "\n\n" + text % {"day": day(closing.day), "n": days}
 
 
 def called_off(closing: Closing, now: datetime) -> None:

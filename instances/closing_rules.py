@@ -42,6 +42,7 @@ class Machine:
     state: State
     since: datetime  # in this state
     leaving_at: datetime | None = None  # it saves until then
+    packs_until: datetime | None = None  # its student's files are being packed: paid until then, beyond the course
     archive: Archive | None = None
     is_copied: bool = False  # any copy of its disk is under way: there is one at a time
 
@@ -50,8 +51,8 @@ def next_step(machine: Machine, now: datetime) -> Step:
     if machine.state in ENDED:
         return Step.DONE
     if machine.state in _ON:
-        saves = machine.leaving_at is not None and machine.leaving_at > now
-        return Step.WAIT if saves else Step.STOP
+        ends = (machine.leaving_at, machine.packs_until)
+        return Step.WAIT if any(at is not None and at > now for at in ends) else Step.STOP
     if machine.state is not State.STOPPED or machine.is_copied:
         return Step.WAIT
     return _at_rest(machine, machine.archive, now)

@@ -19,6 +19,7 @@ from instances import closing_letters
 from instances.closing import locked
 from instances.closing_records import Closing
 from instances.disk_rules import COSTS, IN_MOTION, Standing
+from instances.homes import not_cleared_of, offered
 from instances.launch_rules import start_of
 from instances.limits import PersonLimits
 from instances.models import CourseImage, DiskSnapshot, Instance, Run
@@ -50,6 +51,7 @@ def is_anything_left(closing: Closing, now: datetime) -> bool:
         or Run.objects.filter(instance__course=course, settled_at=None).exists()
         or copies.filter(unpaid).exists()
         or images_there(course).exists()
+        or (offered() and not_cleared_of(course).exists())
         or CodeBatch.objects.filter(course=course).exclude(closes_at__lte=now).exists()
     )
 

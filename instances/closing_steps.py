@@ -19,6 +19,8 @@ from instances.closing import locked
 from instances.closing_records import Closing
 from instances.closing_rules import Archive, CopyStep, Fault, Machine, Step, fault_of, next_for_copy, next_step
 from instances.disk_rules import Standing
+from instances.home_grace import extra_until
+from instances.homes import packing_among
 from instances.launch_rules import course_end
 from instances.leaving import leave
 from instances.models import DiskSnapshot, Instance, InstanceEvent
@@ -58,7 +60,7 @@ def machines_of(closing: Closing) -> QuerySet[Instance]:
 
 
 def found(machines: Sequence[Instance]) -> list[Found]:
-    """One query for all."""
+    """Two queries for all, at most."""
     newest: dict[int, DiskSnapshot] = {}
     copied: set[int] = set()
     for copy in DiskSnapshot.objects.filter(instance__in=machines).order_by("wanted_at", "pk"):
@@ -66,12 +68,23 @@ def found(machines: Sequence[Instance]) -> list[Found]:
             newest[copy.instance_id] = copy
         if copy.standing in (Standing.WANTED, Standing.PENDING):
             copied.add(copy.instance_id)
-    return [_found(machine, newest.get(machine.pk), machine.pk in copied) for machine in machines]
+    packing = packing_among(machines)
+    return [
+        _found(machine, newest.get(machine.pk), is_copied=machine.pk in copied, packs=machine.pk in packing)
+        for machine in machines
+    ]
 
 
-def _found(machine: Instance, copy: DiskSnapshot | None, is_copied: bool) -> Found:
+def _found(machine: Instance, copy: DiskSnapshot | None, *, is_copied: bool, packs: bool) -> Found:
     archive = Archive(Standing(copy.standing), copy.wanted_at, copy.verified_at) if copy else None
-    facts = Machine(State(machine.state), machine.state_since, machine.leaving_at, archive, is_copied)
+    facts = Machine(
+        state=State(machine.state),
+        since=machine.state_since,
+        leaving_at=machine.leaving_at,
+        packs_until=extra_until(machine) if packs else None,
+        archive=archive,
+        is_copied=is_copied,
+    )
     return Found(machine, facts, copy)
 
 

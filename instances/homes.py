@@ -1,5 +1,6 @@
 """A student takes their files along: asking for it, calling it off, fetching it. Rows only; the bucket is elsewhere."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from courses.models import User
+from courses.models import Course, User
 from instances.disk_records import DiskPolicy
 from instances.home_records import HomeArchive, HomeDownload
 from instances.home_rules import MOST_LINKS, Standing, part_bytes
@@ -32,6 +33,18 @@ def offered() -> bool:
 def open_homes() -> QuerySet[HomeArchive]:
     """Neither ready nor given up: something is still to come."""
     return HomeArchive.objects.filter(ready_at=None, failed_at=None)
+
+
+def packing_among(machines: Iterable[Instance]) -> set[int]:
+    """Keys of those whose files are being packed; asks nothing where there is no bucket."""
+    if not offered():
+        return set()
+    return set(open_homes().filter(instance__in=machines, packed_at=None).values_list("instance", flat=True))
+
+
+def not_cleared_of(course: Course) -> QuerySet[HomeArchive]:
+    """What of this course is in the bucket, or may be."""
+    return HomeArchive.objects.filter(course=course, cleared_at=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def keep_alive(instance: Instance, *, hours: float, who: User | None, now: datet
     if not 0 < hours <= most:
         raise KeepRefused(_("A machine can be kept for %(n)s hours at most.") % {"n": most})
     with transaction.atomic():
-        leased = _locked(instance)
+        leased = locked_lease(instance)
         if leased is None:
             raise KeepRefused(_("This machine is not running, so it cannot be kept."))
         machine = leased.machine
@@ -51,7 +51,7 @@ def keep_alive(instance: Instance, *, hours: float, who: User | None, now: datet
             books.hold_until(leased.run, lease_until, who=who, now=now)
         except BudgetRefused as error:
             raise _cannot_keep(machine, error, now) from error
-        _extend(machine, lease_until, kept_until=until, warned_at=None, leaving_at=None)
+        extend(machine, lease_until, kept_until=until, warned_at=None, leaving_at=None)
         said = _("Kept until %(time)s, by the link in the mail") if by_link else _("Kept until %(time)s")
         facts = {"hours": hours, "until": until.isoformat(), "by_link": by_link}
         reason = said % {"time": clock(machine.course, until, now)}
@@ -66,7 +66,7 @@ def renew(instance: Instance, *, now: datetime, until: datetime | None = None) -
     When the budget cannot pay, its student is told once when the machine stops.
     """
     with transaction.atomic():
-        leased = _locked(instance)
+        leased = locked_lease(instance)
         if leased is None or leased.until != instance.lease_until:
             return False
         machine = leased.machine
@@ -82,7 +82,7 @@ def renew(instance: Instance, *, now: datetime, until: datetime | None = None) -
             _tell_last(machine, str(error), now)
             instance.lease_until = machine.lease_until
             return longer
-        _extend(machine, until)
+        extend(machine, until)
         said = _("Paid for until its stop at %(time)s") if announced else _("In use: paid for until %(time)s")
         reason = said % {"time": clock(machine.course, until, now)}
         tell(machine, Kind.RENEWED, reason=reason, now=now, facts={"until": until.isoformat()})
@@ -90,7 +90,7 @@ def renew(instance: Instance, *, now: datetime, until: datetime | None = None) -
     return True
 
 
-def _renew_in_part(leased: "_Leased", error: BudgetRefused, now: datetime) -> bool:
+def _renew_in_part(leased: "Leased", error: BudgetRefused, now: datetime) -> bool:
     """The rest of the money is for the work that runs, too: up to the last minute that it pays for."""
     machine = leased.machine
     until = _affordable_until(machine, error)
@@ -106,13 +106,13 @@ def _renew_in_part(leased: "_Leased", error: BudgetRefused, now: datetime) -> bo
 
 
 @dataclass(frozen=True, slots=True)
-class _Leased:
+class Leased:
     machine: Instance
     run: Run
     until: datetime
 
 
-def _locked(instance: Instance) -> _Leased | None:
+def locked_lease(instance: Instance) -> Leased | None:
     """The running machine and its open run. The run's lock keeps the meter from posting what is being held for."""
     rows = Instance.objects.select_for_update(no_key=True, of=("self",))
     lock = rows.select_related("owner__limits", "course", "preset")
@@ -121,10 +121,10 @@ def _locked(instance: Instance) -> _Leased | None:
     if machine is None or run is None or machine.lease_until is None:
         return None
     run.instance = machine
-    return _Leased(machine, run, machine.lease_until)
+    return Leased(machine, run, machine.lease_until)
 
 
-def _extend(machine: Instance, lease_until: datetime, **more: datetime | None) -> None:
+def extend(machine: Instance, lease_until: datetime, **more: datetime | None) -> None:
     Instance.objects.filter(pk=machine.pk).update(lease_until=lease_until, unfunded_at=None, **more)
 
 

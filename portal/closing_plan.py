@@ -17,6 +17,8 @@ from instances.closing_rules import Step, next_step
 from instances.closing_statement import codes, images_there
 from instances.closing_steps import Found, closes_for, found, kept_until, machines_of
 from instances.disk_rules import COSTS, Standing
+from instances.home_rules import Standing as Home
+from instances.homes import not_cleared_of, offered
 from instances.launch_rules import usd_for
 from instances.models import CourseImage, DiskSnapshot
 from spend.reports import by_person
@@ -63,10 +65,20 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Downloads:
+    """Files that students take along: how many machines' are there, or on their way."""
+
+    ready: int
+    packing: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     people: Sequence[Person]  # who has a machine or a copy
     images: Sequence[CourseImage]
     codes: Sequence[dict[str, Any]]
+    downloads: Downloads | None  # None: they are not offered
 
     @property
     def machines(self) -> list[Machine]:
@@ -131,7 +143,18 @@ def plan(closing: Closing, now: datetime) -> Plan:
         if line.enrollment.pk in people:
             people[line.enrollment.pk].spent_usd = line.spent_usd
     by_name = sorted(people.values(), key=lambda person: (person.owner.name, person.owner.pk))
-    return Plan(by_name, list(images_there(closing.course)), codes(closing.course, now))
+    images = list(images_there(closing.course))
+    return Plan(by_name, images, codes(closing.course, now), _downloads(closing, now))
+
+
+def _downloads(closing: Closing, now: datetime) -> Downloads | None:
+    if not offered():
+        return None
+    rows = list(not_cleared_of(closing.course).select_related("instance").defer("mark"))
+    ready = [row for row in rows if row.standing(now) is Home.READY]
+    ways = (Home.WAITING, Home.PACKING, Home.CHECKING)
+    on_their_way = sum(row.standing(now) in ways for row in rows)
+    return Downloads(len(ready), on_their_way, sum(row.size_bytes for row in ready))
 
 
 def _machine(closing: Closing, one: Found, now: datetime) -> Machine:

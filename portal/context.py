@@ -8,6 +8,7 @@ from django.utils.functional import SimpleLazyObject
 from courses.access import enrollments_of
 from instances import closing
 from instances.halted import told_on_pages, with_halt
+from instances.homes import offered
 
 
 def everywhere(request: HttpRequest) -> dict[str, object]:
@@ -20,5 +21,6 @@ def everywhere(request: HttpRequest) -> dict[str, object]:
         # Lazy: live fragments have no masthead and must not pay for one.
         "my_enrollments": lines,
         "my_halts": SimpleLazyObject(lambda: told_on_pages(lines)),
+        "downloads_offered": offered(),
         "my_closings": SimpleLazyObject(lambda: closing.told_on_pages(lines)),
     }

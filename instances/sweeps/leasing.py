@@ -10,6 +10,7 @@ from instances.clock import clock
 from instances.drill_rules import SILENT_FOR_SWEEPS
 from instances.facts import limits_for, moment_of
 from instances.guard_names import Guard
+from instances.home_grace import extend_if_packing
 from instances.idle import Cause, Decision, Verdict
 from instances.keeping import renew
 from instances.launch_rules import course_end
@@ -35,6 +36,8 @@ def _judge(machine: Instance, over: list[int], cloud: Cloud, now: datetime) -> N
         return
     if leaving.stop_if_due(machine, now=now):
         over.append(machine.pk)
+    elif extend_if_packing(machine, now=now):
+        guard.arm(machine, cloud=cloud, now=now)
     elif machine.lease_until <= now:
         reason = _over_words(machine, now)
         # Whoever kept it on since this round read the row has a longer lease.

@@ -38,6 +38,8 @@ CASES = {
     "is being launched": (Machine(State.LAUNCHING, REST), Step.STOP),
     "runs": (Machine(State.RUNNING, REST), Step.STOP),
     "saves before its stop": (Machine(State.RUNNING, REST, NOW + MINUTE), Step.WAIT),
+    "packs its student's files": (Machine(State.RUNNING, REST, packs_until=NOW + MINUTE), Step.WAIT),
+    "had its time to pack": (Machine(State.RUNNING, REST, packs_until=NOW), Step.STOP),
     "had its time to save": (Machine(State.RUNNING, REST, NOW), Step.STOP),
     "stops": (Machine(State.STOPPING, REST), Step.WAIT),
     "is being deleted": (Machine(State.TERMINATING, REST), Step.WAIT),
