@@ -3,8 +3,9 @@
 import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote
 
 from moto.s3.exceptions import NoSuchUpload
 from moto.s3.models import s3_backends
@@ -15,11 +16,14 @@ BUCKET = "lamplighter-homes"
 _ROUTE = "AWS4-HMAC-SHA256 Credential=simulated/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 
-def install(region: str) -> None:
-    """The bucket; and an upload that is not there is refused as S3 does it."""
+def install(region: str, folder: Path) -> None:
+    """The bucket with what it held before a restart; an upload that is not there is refused as S3 does it."""
     backend = s3_backends[ACCOUNT]["aws"]
     backend.create_bucket(BUCKET, region)
-    complete = backend.complete_multipart_upload
+    folder.mkdir(parents=True, exist_ok=True)
+    for kept in folder.iterdir():
+        backend.put_object(BUCKET, unquote(kept.name), kept.read_bytes())
+    complete, delete = backend.complete_multipart_upload, backend.delete_object
 
     def strict(bucket: str, upload_id: str, body: Any) -> Any:
         if upload_id not in backend.get_bucket(bucket).multiparts:
@@ -27,9 +31,18 @@ def install(region: str) -> None:
         made = complete(bucket, upload_id, body)
         if made.checksum_type == "COMPOSITE":  # S3 says of how many parts it is
             made.checksum_value, made.checksum_type = f"{made.checksum_value}-{made.checksum_parts}", ""
+        _place(folder, made.name).write_bytes(made.value)
         return made
 
-    backend.complete_multipart_upload = strict
+    def forgetful(bucket: str, key: str, *more: Any, **named: Any) -> Any:
+        _place(folder, key).unlink(missing_ok=True)
+        return delete(bucket, key, *more, **named)
+
+    backend.complete_multipart_upload, backend.delete_object = strict, forgetful
+
+
+def _place(folder: Path, key: str) -> Path:
+    return folder / quote(key, safe="")
 
 
 def is_signed(environ: dict[str, Any]) -> bool:

@@ -57,7 +57,7 @@ class Simulator:
         self.disks = Disks(base, self._store, rules, lambda: self.world.room)
         strict_ec2.install(self.world, base, self.network, self.disks)
         strict_disks.install(self.disks, self.world)
-        files.install(region)
+        files.install(region, folder / "bucket")
         self.app = Front(
             DomainDispatcherApplication(create_backend_app),
             Control(self.world, self.network, billing, costs, offers, SimulatedLoads(region), faults, rules),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,24 @@ def test_the_download_has_a_name_and_the_bytes(sim: SimulatedAws) -> None:
     with urllib.request.urlopen(files.download_url("one", name="files.tar.gz", seconds=60), timeout=20) as answer:
         assert answer.read() == b"here"
         assert "files.tar.gz" in answer.headers["Content-Disposition"]
+
+
+def test_what_is_in_the_bucket_is_there_after_the_simulator_was_started_again(
+    aws_credentials: None, tmp_path: Path
+) -> None:
+    first = SimulatedAws(tmp_path / "aws", "--no-room")
+    files = wire(first, "kept")
+    for key in ("one", "two"):
+        upload = files.begin(key)
+        files.complete(key, upload, [send(Stage(files, over_http), key, upload, 1, b"here")])
+    files.delete("two")
+    first.stop()
+    second = SimulatedAws(tmp_path / "aws", "--no-room")
+    files = wire(second, "kept")
+    assert files.look("two") is None
+    with urllib.request.urlopen(files.download_url("one", name="one", seconds=60), timeout=20) as answer:
+        assert answer.read() == b"here"
+    second.stop()
 
 
 def test_two_installations_in_one_bucket_do_not_see_each_other(sim: SimulatedAws) -> None:
