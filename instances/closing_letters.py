@@ -63,7 +63,7 @@ def _how_to_take_along(closing: Closing) -> str:
         return ""
     days = DiskPolicy.of(closing.course).download_days
     text = _(
-        "Take your files with you: while your machine runs, press “Pack my files” on its page, on %(day)s at the "
+        "Take your files with you: press “Pack my files” on your machine’s page, on %(day)s at the "
         "latest. You get a mail when they can be downloaded, for %(n)s days, also when the machine is gone."
     )
     return "\n\n" + text % {"day": day(closing.day), "n": days}

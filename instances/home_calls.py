@@ -15,7 +15,7 @@ from cloud.files import Files, Part, Stored, checksum_of
 from instances.disk_records import DiskPolicy
 from instances.home_records import HomeArchive
 from instances.home_rules import ORPHAN, Step, next_step
-from instances.homes import give_up, open_homes
+from instances.homes import give_up, note_end, open_homes
 from instances.models import InstanceEvent
 from instances.moves import tell
 
@@ -84,6 +84,7 @@ def _ready(home: HomeArchive, stored: Stored, now: datetime) -> None:
     facts["mark"] = None  # it names files
     if not open_homes().filter(pk=home.pk).update(**facts):
         return
+    note_end(home.instance, now)
     # The newest one is enough: an older one of the same machine would cost as much again.
     older = HomeArchive.objects.filter(instance=home.instance, ready_at__isnull=False, expires_at__gt=now)
     older.exclude(pk=home.pk).update(expires_at=now)

@@ -15,6 +15,8 @@ from instances.access import own_home_of, own_machine_of
 from instances.dispatch import send_after_commit
 from instances.home_records import HomeArchive
 from instances.refusals import LaunchRefused
+from instances.states import State
+from spend.services import BudgetRefused
 
 LINK_SECONDS = 300  # for a browser to begin in; a download that has begun goes on
 
@@ -22,12 +24,16 @@ LINK_SECONDS = 300  # for a browser to begin in; a download that has begun goes 
 @require_POST
 @signed_in
 def pack(request: HttpRequest, slug: str) -> HttpResponse:
-    found = own_machine_of(person(request), slug)
+    """Of a stopped machine: it is started for that alone."""
+    found, who, now = own_machine_of(person(request), slug), person(request), timezone.now()
+    is_stopped = found.state == State.STOPPED
     try:
-        made = homes.request_home(found, who=person(request), now=timezone.now())
-    except LaunchRefused as refused:
+        made = (homes.start_and_pack if is_stopped else homes.request_home)(found, who=who, now=now)
+    except (LaunchRefused, BudgetRefused) as refused:
         messages.error(request, str(refused))
     else:
+        if is_stopped:
+            send_after_commit(tasks.start, found.pk)
         send_after_commit(tasks.home_step, made.pk)
         messages.success(request, _("Your files are being packed. You get a mail when they can be downloaded."))
     return redirect("machine", slug)

@@ -16,10 +16,12 @@ from instances.home_rules import MOST_LINKS, Standing, part_bytes
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.refusals import LaunchRefused
+from instances.requesting import request_start
 from instances.states import State
 
 Kind = InstanceEvent.Kind
 PACKS_SINCE = 4  # agents of this version can
+TASK = "home"  # what a machine waits for that was started to pack, and is stopped then
 
 
 class NoDownload(Exception):
@@ -71,6 +73,29 @@ def page_of(machine: Instance, now: datetime) -> dict[str, object]:
 def request_home(machine: Instance, *, who: User | None, now: datetime) -> HomeArchive:
     """From now on the machine packs. Raises LaunchRefused."""
     _refuse(machine)
+    return _asked(machine, who, now)
+
+
+@transaction.atomic
+def start_and_pack(machine: Instance, *, who: User | None, now: datetime) -> HomeArchive:
+    """A stopped machine runs only for that, and is stopped when it is packed, unless somebody uses it meanwhile.
+
+    Both or neither. Raises LaunchRefused, BudgetRefused. The caller sends the start after the commit.
+    """
+    _refuse(machine, stopped=True)
+    made = _asked(machine, who, now)  # money comes last
+    request_start(machine, who=who, now=now)
+    awaited = {"task": TASK, "name": _("packing its files for a download"), "since": now.isoformat()}
+    Instance.objects.filter(pk=machine.pk).update(awaited=awaited, done_at=None)
+    return made
+
+
+def note_end(machine: Instance, now: datetime) -> None:
+    """Packed, or given up: the idle round stops what was started for it."""
+    Instance.objects.filter(pk=machine.pk, awaited__task=TASK, done_at=None).update(done_at=now)
+
+
+def _asked(machine: Instance, who: User | None, now: datetime) -> HomeArchive:
     try:
         with transaction.atomic():
             made = HomeArchive.objects.create(
@@ -87,10 +112,10 @@ def request_home(machine: Instance, *, who: User | None, now: datetime) -> HomeA
     return made
 
 
-def _refuse(machine: Instance) -> None:
+def _refuse(machine: Instance, *, stopped: bool = False) -> None:
     if not offered():
         raise LaunchRefused(_("Downloads are not set up here. Use the file browser of your notebook."))
-    if machine.state != State.RUNNING:
+    if machine.state != (State.STOPPED if stopped else State.RUNNING):
         raise LaunchRefused(_("Only a machine that runs can pack its files. Start it first."))
     if machine.proving:
         raise LaunchRefused(_("This machine belongs to a fire drill. There is nothing to take along."))
@@ -130,6 +155,7 @@ def give_up(home: HomeArchive, why: str, *, who: User | None, now: datetime, mai
         to = home.owner.email if mail else ""
         said = _("No download: %(why)s") % {"why": why}
         tell(home.instance, Kind.DISK, reason=said, who=who, now=now, facts={"home": home.slug}, mail_to=to)
+        note_end(home.instance, now)
     return True
 
 

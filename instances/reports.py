@@ -16,6 +16,7 @@ from instances.drill_rules import timer_put_off
 from instances.egress import note_sent
 from instances.facts import facts_of, limits_for, moment_of, own_watch_limits, rules_of
 from instances.home_agent import is_wanted
+from instances.homes import TASK as PACKING
 from instances.idle import SHORTEST_WINDOW, Facts, Reading, Work, observe, worked
 from instances.idle_hours import with_idle_time
 from instances.keep_links import keep_url
@@ -171,11 +172,17 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "report_seconds": policy.report_seconds,
         "notice": _notice(instance),
         "notice_url": keep_url(instance) if instance.warned_at or instance.unfunded_at else "",
-        "awaited": instance.awaited.get("task", ""),
+        "awaited": _awaited(instance),
         "stop_seconds_left": _left(stops_at, now),
         **({"save": _save(instance)} if stops_at or instance.awaited else {}),
         **({"home": True} if is_wanted(instance) else {}),
     }
+
+
+def _awaited(instance: Instance) -> str:
+    """What the machine is to watch. The end of packing is the portal's to know, when the bucket has all of it."""
+    task = str(instance.awaited.get("task", ""))
+    return "" if task == PACKING else task
 
 
 def _save(instance: Instance) -> dict[str, Any]:

@@ -117,8 +117,6 @@ class Agent:
             self._plan_save(answer.get("stop_seconds_left"), asked_at)
             if (answer.get("save") or {}).get("now") and self.save_at != float("inf"):
                 self.save_at = asked_at  # a person stopped it, and waits
-            if answer.get("home") and (self.carrier is None or self.carrier.poll() is not None):
-                self.carrier = carry(self.about, self._post({"say": "program", "packer": "-"}, "/home")["program"])
             ago = answer.get("human_seconds_ago")
             self.visited_at = self.visited_at if ago is None else asked_at - float(ago)
             notice = str(answer.get("notice") or "")
@@ -130,6 +128,15 @@ class Agent:
             if notice:
                 say(notice)
         self.notice = notice
+        if answer.get("home") and (self.carrier is None or self.carrier.poll() is not None):
+            self.carry()
+
+    def carry(self) -> None:
+        """Its student takes the files along; with the next answer it is tried again."""
+        failures = (OSError, http.client.HTTPException, ValueError, KeyError, subprocess.SubprocessError)
+        with contextlib.suppress(*failures):
+            told = self._post({"say": "program", "packer": "-"}, "/home")
+            self.carrier = carry(self.about, told["program"])
 
     def reading(self, now: float) -> dict:
         """Counters since boot, so that a lost, doubled or late report loses nothing."""

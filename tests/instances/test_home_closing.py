@@ -104,7 +104,7 @@ def test_the_letters_say_how_and_until_when(homes_stage: Homes, settings: Settin
     h.stage.now = END - timedelta(hours=30)
     announce(h.stage)
     for letter in Letter.objects.filter(key__startswith="closing/"):
-        assert "press “Pack my files” on its page, on 17 May 2019 at the latest" in letter.body
+        assert "press “Pack my files” on your machine’s page, on 17 May 2019 at the latest" in letter.body
         assert "for 30 days" in letter.body
     Closing.objects.update(called_off_at=h.stage.now)
     settings.ARCHIVE_BUCKET = ""

@@ -14,8 +14,10 @@ from instances.home_records import HomeArchive
 from instances.home_rules import LONGEST, MOST_LINKS, ORPHAN, Facts, Standing, Step, most_bytes, next_step, part_bytes
 from instances.models import DiskPolicy, Instance
 from instances.refusals import LaunchRefused
+from instances.reports import answer
 from instances.states import State
-from tests.instances.conftest import Stage, events, fresh
+from spend.services import BudgetRefused, budget_of, set_amount
+from tests.instances.conftest import Stage, check_books, events, fresh
 from tests.instances.home_stage import Died, Homes, again, carry, homes_stage
 
 __all__ = ["homes_stage"]
@@ -111,6 +113,52 @@ def test_while_it_packs_its_machine_is_in_use_and_no_longer(homes_stage: Homes) 
     h.rounds()
     assert not h.stage.wait(20, until=lambda: fresh(row).state != State.RUNNING)
     assert h.stage.wait(45, until=lambda: fresh(row).state != State.RUNNING)
+
+
+def started_to_pack(h: Homes) -> tuple[Instance, HomeArchive]:
+    row = h.stage.stop(h.stage.running())
+    h.stage.wait(1)
+    home = homes.start_and_pack(fresh(row), who=row.owner.user, now=h.stage.now)
+    HomeArchive.objects.update(part_bytes=h.part_bytes)
+    services.start(row.pk, cloud=h.stage.cloud, now=h.stage.now)
+    h.step(home)
+    assert h.stage.wait(3, until=lambda: fresh(row).state == State.RUNNING)
+    return row, home
+
+
+def test_a_stopped_machine_is_started_for_it_and_stopped_when_it_is_done(homes_stage: Homes) -> None:
+    h = homes_stage
+    row, home = started_to_pack(h)
+    assert answer(fresh(row), now=h.stage.now)["awaited"] == ""  # the agent has nothing to watch
+    h.packed(row)
+    h.rounds()
+    assert again(home).ready_at
+    assert h.stage.wait(2, until=lambda: fresh(row).state != State.RUNNING)
+    assert "packing its files" in fresh(row).reason
+    check_books()
+
+
+def test_who_uses_it_meanwhile_keeps_it_and_what_is_given_up_stops_it_too(homes_stage: Homes) -> None:
+    h = homes_stage
+    row, home = started_to_pack(h)
+    homes.call_off(home, who=row.owner.user, now=h.stage.now)
+    h.stage.later(10)
+    Instance.objects.filter(pk=row.pk).update(last_human_at=h.stage.now)
+    assert not h.stage.wait(3, until=lambda: fresh(row).state != State.RUNNING)
+    Instance.objects.filter(pk=row.pk).update(last_human_at=None)
+    assert h.stage.wait(2, until=lambda: fresh(row).state != State.RUNNING)
+
+
+def test_what_cannot_be_started_is_not_asked_for(homes_stage: Homes) -> None:
+    h = homes_stage
+    row = h.stage.stop(h.stage.running())
+    h.stage.wait(1)
+    budget = budget_of(row.owner)
+    set_amount(budget, budget.spent_usd + budget.held_usd, why="poor", who=None, now=h.stage.now)
+    with pytest.raises(BudgetRefused):
+        homes.start_and_pack(fresh(row), who=row.owner.user, now=h.stage.now)
+    assert not HomeArchive.objects.exists()
+    assert (fresh(row).state, fresh(row).awaited) == (State.STOPPED, {})
 
 
 # ------------------------------------------------------------------ refused

@@ -15,7 +15,7 @@ from cloud.files import Part, checksum_of
 from instances import home_views, sweeps, tasks
 from instances.home_records import HomeArchive, HomeDownload
 from instances.models import Instance
-from tests.instances.conftest import Stage
+from tests.instances.conftest import Stage, fresh
 from tests.pages.conftest import signed_in
 from tests.pages.test_course_home import text_of
 
@@ -92,6 +92,16 @@ def test_it_can_be_fetched_when_the_machine_is_gone_and_not_when_its_day_is_over
     )
     assert "not there any more" in text_of(answer.content.decode())
     assert not HomeDownload.objects.exists()
+
+
+def test_a_stopped_machine_says_what_its_start_for_that_costs(today: Stage, bucket: FakeFiles) -> None:
+    row = today.stop(today.running())
+    today.wait(1)
+    assert "The machine is started for it ($0.531 an hour" in page(today, row)
+    signed_in(today.cast.student.user).post(reverse("machine_files", args=[row.slug]))
+    assert fresh(row).state == "launching"
+    assert HomeArchive.objects.get().instance_id == row.pk
+    assert "begins within a minute or two" in page(today, row)
 
 
 def test_staff_see_the_machine_and_nothing_of_the_files(today: Stage, bucket: FakeFiles) -> None:
