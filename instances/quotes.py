@@ -11,6 +11,8 @@ from django.db.models import Count
 from cloud.prices import TypeFacts, facts_of
 from courses.models import Enrollment
 from instances import approvals, books
+from instances.halted import open_halts
+from instances.halted import words as halt_words
 from instances.launch_rules import Refusal, affordable, course_end, refusal, usd_for
 from instances.models import Instance, Preset
 from instances.pricing import prices_of
@@ -54,12 +56,14 @@ class Quote:
 
 
 def quotes_for(enrollment: Enrollment, presets: Iterable[Preset], now: datetime) -> list[Quote]:
-    """Three queries, however many presets; two more where one counts by team or needs to be allowed."""
+    """Four queries, however many presets; two more where one counts by team or needs to be allowed."""
     presets = list(presets)
     live = Instance.objects.filter(state__in=LIVE)
     own = dict(live.filter(owner=enrollment).values_list("preset").annotate(Count("pk")).order_by())
     prices = prices_of(name for preset in presets for name in preset.instance_types)
-    beside = _Beside(own, _of_team(enrollment, presets), _allowed(enrollment, presets, now), prices)
+    halted = open_halts(enrollment.course).first()
+    why = halt_words(halted) if halted else ""
+    beside = _Beside(own, _of_team(enrollment, presets), _allowed(enrollment, presets, now), prices, why)
     return [_quote(enrollment, preset, beside, now) for preset in presets]
 
 
@@ -71,6 +75,7 @@ class _Beside:
     of_team: Mapping[int, int]
     allowed: Collection[int]
     prices: Mapping[str, Decimal | None]
+    halted: str  # who has stopped everything and why; empty when nobody has
 
 
 def _of_team(enrollment: Enrollment, presets: Sequence[Preset]) -> dict[int, int]:
@@ -117,6 +122,6 @@ def _quote(enrollment: Enrollment, preset: Preset, beside: _Beside, now: datetim
         margin=books.stop_margin(),
         run_usd=usd_for(usd_hour, held_seconds),
         disk_usd=usd_for(books.disk_usd_hour(preset.disk_gb), (course_end(dates) - now).total_seconds()),
-        refusal=words(why, preset, per_person=at_once(enrollment, preset)) if why else "",
-        needs_approval=why is Refusal.NEEDS_APPROVAL,
+        refusal=beside.halted or (words(why, preset, per_person=at_once(enrollment, preset)) if why else ""),
+        needs_approval=why is Refusal.NEEDS_APPROVAL and not beside.halted,
     )

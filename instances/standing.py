@@ -26,6 +26,11 @@ def waits(machine: Instance) -> bool:
     return bool(machine.queued_at) and not machine.cloud_id and machine.state in (State.REQUESTED, State.LAUNCHING)
 
 
+def never_ran(machine: Instance) -> bool:
+    """Its student left the queue, or took the launch back, before AWS had one: nothing was there to delete."""
+    return machine.state == State.TERMINATED and not machine.cloud_id
+
+
 def standing_of(machine: Instance, now: datetime) -> Standing | None:
     """None: not in the queue. Two queries."""
     if not waits(machine) or machine.queued_at is None:

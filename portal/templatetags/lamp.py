@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from instances.models import Instance, InstanceEvent
-from instances.standing import waits
+from instances.standing import never_ran, waits
 from instances.states import State
 from instances.steps import Name
 from portal import figures
@@ -37,6 +37,7 @@ STATE_WORDS = {
 }
 
 QUEUE_WORD = gettext_lazy("In the queue")
+NEVER_RAN_WORD = gettext_lazy("Not started")
 
 STEP_WORDS = {
     Name.ASKED: gettext_lazy("Asked for"),
@@ -83,13 +84,22 @@ def badge(state: str) -> SafeString:
 
 @register.filter
 def machine_word(machine: Instance) -> str:
-    """As `state_word`, but who waits for AWS is not told that it only was asked for, or that it starts."""
-    return str(QUEUE_WORD) if waits(machine) else state_word(machine.state)
+    """As `state_word`, but who waits for AWS is not told that it only was asked for, or that it starts; nor, of what
+    never was there, that it was deleted."""
+    return str(_word_and_style(machine)[0])
 
 
 @register.filter
 def machine_badge(machine: Instance) -> SafeString:
-    return _badge(QUEUE_WORD, "moving") if waits(machine) else badge(machine.state)
+    return _badge(*_word_and_style(machine))
+
+
+def _word_and_style(machine: Instance) -> tuple[Promise | str, str]:
+    if waits(machine):
+        return QUEUE_WORD, "moving"
+    if never_ran(machine):
+        return NEVER_RAN_WORD, "out"
+    return STATE_WORDS[State(machine.state)]
 
 
 def _badge(word: Promise | str, style: str) -> SafeString:
@@ -102,6 +112,8 @@ def told(event: InstanceEvent) -> SafeString:
     word = state_word(event.new_state) if event.new_state else str(event.get_kind_display())
     if event.new_state == State.REQUESTED and event.old_state:  # AWS had none: back to the queue, asked for long ago
         word = str(QUEUE_WORD)
+    elif event.new_state == State.TERMINATED and event.old_state == State.REQUESTED:
+        word = str(NEVER_RAN_WORD)
     reason = event.reason
     if reason.casefold().startswith(word.casefold()):
         return format_html('<span class="kind">{}</span>{}', reason[: len(word)], reason[len(word) :])

@@ -42,8 +42,10 @@ def test_pulled_and_undone_in_place_with_a_word_on_every_page(today: Stage, staf
     for client, url in ((student, "/c/dl19/"), (staff, "/c/dl19/staff/"), (student, f"/machines/{row.slug}/")):
         page = client.get(url).content.decode()
         assert "Ines Structor: the bill" in page, url
-    refused = student.post(reverse("launch", args=["dl19", "homework"])).content.decode()
-    assert "the bill" in refused
+    launch = reverse("launch", args=["dl19", "homework"])
+    asked = student.get(launch).content.decode()
+    assert 'large" disabled>' in asked, "a button that would be refused is not offered"
+    assert "the bill" in student.post(launch).content.decode()
     page = staff.get(URL).content.decode()
     assert "Undo, and start the same machines again" in page
     made = Halt.objects.get()

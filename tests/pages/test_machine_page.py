@@ -81,6 +81,16 @@ def test_who_waits_in_the_queue_reads_so_everywhere_and_of_no_place_at_aws(today
     assert "Leave the queue" in home
 
 
+def test_who_left_the_queue_is_not_told_that_something_was_deleted(today: Stage) -> None:
+    today.cloud.fill()
+    row = today.launch()
+    signed_in(row.owner.user).post(reverse("machine_stop", args=[row.slug]))
+    page = text_of(page_of(fresh(row)))
+    assert "Left the queue. Nothing was charged." in page
+    assert "Not started" in page
+    assert "Deleted" not in page
+
+
 def test_keeping_it_costs_at_most_what_the_button_says(today: Stage) -> None:
     row = today.running()
     before = Budget.objects.get(enrollment=row.owner)
