@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 MAKEFLAGS += --no-print-directory
 # Many tests wait for processes and browsers, so one more than there are processors.
-BESIDE ?= -n $(shell expr $$(nproc) + 1) --dist loadgroup
+BESIDE ?= -n $(shell expr $$(nproc) + 1) --dist loadgroup --no-loadscope-reorder
 .PHONY: bench-cur fuzz-roster bench-claim bench-traces bench-sweep bench-dashboard run demo-reset test lint types fmt migrations clean
 .PHONY: identity-provider test-tls
 

@@ -48,6 +48,7 @@ def _missing(marker: str) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("LAMPLIGHTER_TEST_NGINX") != "1":  # `make test-tls` asks for them: they need a web server
         items[:] = [item for item in items if not item.get_closest_marker("nginx")]
