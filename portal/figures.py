@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 CENT = Decimal("0.01")
 
 
-def usd(amount: Decimal | int | None) -> str:
+def usd(amount: Decimal | int | str | None) -> str:
     """`$1,234.50`; what is above 0 but rounds to nothing is `<$0.01`, so that no cost looks free."""
     if amount is None:
         return "–"

@@ -123,8 +123,10 @@ def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
     closing = locked(closing_pk)
     if closing is None:
         return
-    for preset in Preset.objects.filter(course=closing.course, image_id=image.image_id):
-        change_preset(preset, {"image_id": ""}, who=closing.who, now=now)
+    for preset in Preset.objects.filter(course=closing.course):
+        elsewhere = {region: name for region, name in preset.images.items() if name != image.image_id}
+        left = {"image_id": "" if preset.image_id == image.image_id else preset.image_id, "images": elsewhere}
+        change_preset(preset, left, who=closing.who, now=now)  # writes only what is different
     CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT).update(standing=Standing.DELETING)
 
 

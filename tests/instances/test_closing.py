@@ -53,6 +53,9 @@ def test_from_the_announcement_to_the_final_statement(stage: Stage) -> None:
     rounds(stage, 3)
     image.refresh_from_db()
     course_images.make_default(image, [stage.preset], who=cast.instructor.user, now=stage.now)  # type: ignore[arg-type]
+    stage.preset.refresh_from_db()
+    stage.preset.images = {"us-east-1": image.image_id, "us-west-2": "ami-another"}
+    stage.preset.save()
     row = announce(stage)
     assert Letter.objects.filter(key__startswith=f"closing/{row.pk}/2019-05-17").count() == 4
     rounds(stage, 2)
@@ -70,6 +73,7 @@ def test_from_the_announcement_to_the_final_statement(stage: Stage) -> None:
     image.refresh_from_db()
     stage.preset.refresh_from_db()
     assert (image.standing, stage.preset.image_id) == (Standing.DELETED, "")
+    assert stage.preset.images == {"us-west-2": "ami-another"}
     assert stage.cloud.disks.images_kept == {}
     batch.refresh_from_db()
     assert batch.closes_at
