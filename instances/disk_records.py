@@ -50,6 +50,7 @@ class DiskSnapshot(models.Model):
         ARCHIVE = "archive", _("Archived: the disk was unused")
         KEPT = "kept", _("Kept when the machine was deleted")
         CLOSING = "closing", _("Archived: the course is over")
+        MOVED = "moved", _("To go on elsewhere")
 
     STANDINGS: ClassVar = [(one.value, one.value) for one in Standing]
 
@@ -63,6 +64,8 @@ class DiskSnapshot(models.Model):
     asked_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     wanted_at = models.DateTimeField()
     then_delete = models.BooleanField(default=False)  # once it is kept, the machine goes
+    # A new machine of this preset begins with it as soon as the old one is gone (`moving_on.py`).
+    go_on_as = models.ForeignKey("instances.Preset", models.SET_NULL, null=True, blank=True, related_name="+")
     keep_until = models.DateTimeField(null=True, blank=True)  # its course closes: deleted then
     verified_at = models.DateTimeField(null=True, blank=True)  # seen complete at AWS, before its machine was deleted
     asked_at = models.DateTimeField(null=True, blank=True)  # last call to AWS

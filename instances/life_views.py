@@ -19,6 +19,7 @@ from instances.disk_rules import COSTS, Standing
 from instances.dispatch import send_after_commit
 from instances.forms_disks import DiskPolicyForm
 from instances.models import DiskPolicy, DiskSnapshot, Instance, Preset
+from instances.moving_on import request_move_on
 from instances.quotes import quotes_for
 from instances.refusals import LaunchRefused
 from instances.resizing import request_resize
@@ -51,10 +52,8 @@ def resize(request: HttpRequest, slug: str) -> HttpResponse:
     found, now = own_machine_of(person(request), slug), timezone.now()
     refused = ""
     if request.method == "POST":
-        preset = Preset.objects.filter(course=found.course, slug=request.POST.get("preset", "")).first()
         try:
-            if preset is None:
-                raise LaunchRefused(_("This preset does not exist. Choose one of those below."))
+            preset = _preset(found, request.POST.get("preset", ""))
             request_resize(found, preset, who=person(request), now=now)
         except (LaunchRefused, BudgetRefused) as error:
             refused = str(error)
@@ -64,6 +63,41 @@ def resize(request: HttpRequest, slug: str) -> HttpResponse:
     others = found.course.presets.filter(enabled=True, market=found.preset.market).exclude(pk=found.preset_id)
     context = {"machine": found, "quotes": quotes_for(found.owner, others, now), "refused": refused, "now": now}
     return render(request, "machine/resize.html", context, status=409 if refused else 200)
+
+
+@require_http_methods(GET_OR_POST)
+@signed_in
+@never_cache
+def elsewhere(request: HttpRequest, slug: str) -> HttpResponse:
+    """Every preset of the course with its price; one click, and the work goes on there, by itself."""
+    found, now = own_machine_of(person(request), slug), timezone.now()
+    refused = ""
+    if request.method == "POST":
+        try:
+            preset = _preset(found, request.POST.get("preset", ""))
+            made = request_move_on(found, preset, who=person(request), now=now)
+        except (LaunchRefused, BudgetRefused) as error:
+            refused = str(error)
+        else:
+            send_after_commit(tasks.take_snapshot, made.pk)
+            said = _("Its disk is copied; then your work goes on as a %(name)s, by itself. A mail tells you.")
+            messages.success(request, said % {"name": preset.name})
+            return redirect("machine", slug)
+    context = {
+        "machine": found,
+        "quotes": quotes_for(found.owner, found.course.presets.filter(enabled=True), now),
+        "refused": refused,
+        "now": now,
+    }
+    return render(request, "machine/elsewhere.html", context, status=409 if refused else 200)
+
+
+def _preset(machine: Instance, slug: str) -> Preset:
+    """Raises LaunchRefused."""
+    preset = Preset.objects.filter(course=machine.course, slug=slug).first()
+    if preset is None:
+        raise LaunchRefused(_("This preset does not exist. Choose one of those below."))
+    return preset
 
 
 # ------------------------------------------------------------------ copies of disks

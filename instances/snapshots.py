@@ -102,7 +102,7 @@ def request_archive(instance: Instance, *, why: str, who: User | None, now: date
 def keep_machine(instance: Instance, *, who: User | None, now: datetime) -> None:
     """Its owner starts it again: a copy that is being made stays a copy, and the machine is not deleted after it."""
     meant = instance.snapshots.filter(then_delete=True, standing__in=(*_WAY, Standing.KEPT))
-    if meant.update(then_delete=False):
+    if meant.update(then_delete=False, go_on_as=None):
         tell(instance, Kind.DISK, reason=_("Started again, so it is not deleted"), who=who, now=now)
 
 
@@ -154,7 +154,7 @@ def fail(snapshot: DiskSnapshot, reason: str, *, now: datetime) -> bool:
     with transaction.atomic():
         mine = DiskSnapshot.objects.filter(pk=snapshot.pk, standing__in=_WAY)
         values = {"standing": Standing.FAILED, "reason": reason[:300], "since": None, "calling_until": None}
-        if not mine.update(**values, then_delete=False, settled_at=now):
+        if not mine.update(**values, then_delete=False, go_on_as=None, settled_at=now):
             return False
         told = reason if not snapshot.then_delete else _("%(why)s The disk is kept.") % {"why": reason}
         tell(snapshot.instance, Kind.DISK, reason=told, now=now, mail_to=snapshot.owner.email)

@@ -25,6 +25,7 @@ from instances.cards import Card, card_of, viewer_clock
 from instances.disk_books import snapshot_usd_hour
 from instances.dispatch import send_after_commit
 from instances.models import Instance, Preset
+from instances.moving_on import moves_on
 from instances.queries import copies_of, newest_of
 from instances.quotes import Quote, quotes_for
 from instances.reach import Reach, reaches
@@ -139,7 +140,8 @@ def _page(request: HttpRequest, slug: str) -> dict[str, object]:
         "awaitables": awaitables(found) if card.is_running else [],
         "reaches": _reaches(found, now) if card.is_running else [],
         "standing": standing,
-        "refresh_seconds": SLOW_SECONDS if standing else _pace(card, settled(way)),
+        "moves_on": (going := moves_on(found) if card.can_start else None),
+        "refresh_seconds": SLOW_SECONDS if standing or going else _pace(card, settled(way)),
         **(homes.page_of(found, now) if is_owner else {}),
     }
 

@@ -178,6 +178,7 @@ urlpatterns = [
     path("keep/<str:token>/", keep_views.keep_link, name="keep_link"),
     path("machines/<slug:slug>/restart", life_views.restart, name="machine_restart"),
     path("machines/<slug:slug>/resize", life_views.resize, name="machine_resize"),
+    path("machines/<slug:slug>/elsewhere", life_views.elsewhere, name="machine_elsewhere"),
     path("machines/<slug:slug>/copy", life_views.copy, name="machine_copy"),
     path("machines/<slug:slug>/files", home_views.pack, name="machine_files"),
     path("machines/<slug:slug>/files/<int:home_id>/fetch", home_views.fetch, name="machine_files_fetch"),

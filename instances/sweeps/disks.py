@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError
 from cloud.disks import SnapshotView
-from instances import disk_books, snapshots
+from instances import disk_books, moving_on, snapshots
 from instances.disk_rules import (
     COSTS,
     IN_MOTION,
@@ -48,6 +48,7 @@ def disks(cloud: Cloud, now: datetime) -> int:
     for_each("nightly copies", if_any(_nightly_candidates()), partial(_copy_tonight, now=now))
     for_each("archive", if_any(_unused(now)), partial(_archive, now=now))
     looked_at = _mend_all(cloud, now)
+    for_each("moving on", if_any(moving_on.due()), partial(moving_on.go_on, now=now))
     beat("disks", looked_at, seconds=time.monotonic() - began, now=now)
     return looked_at
 
@@ -138,7 +139,7 @@ def _vanished(row: DiskSnapshot, now: datetime) -> None:
         there = DiskSnapshot.objects.filter(pk=row.pk, standing__in=(Standing.PENDING, Standing.KEPT))
         reason = _("AWS does not know this copy any more.")
         end = row.seen_at or row.since or now
-        if there.update(standing=Standing.DELETED, until=end, reason=reason, then_delete=False):
+        if there.update(standing=Standing.DELETED, until=end, reason=reason, then_delete=False, go_on_as=None):
             tell(row.instance, Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(row.course))
 
 

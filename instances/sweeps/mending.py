@@ -215,7 +215,7 @@ def why_words(why: Why, machine: Instance, view: MachineView | None) -> str:
     if why is Why.LEASE_TIMER:
         return _("AWS's own timer stopped it at the end of its paid time.")
     if view and "SpotInstance" in view.state_reason:
-        return _("AWS took this Spot machine back. Its disk is kept: copy it and restore it to a new machine.")
+        return _("AWS took this Spot machine back. Its disk is kept: “Go on elsewhere” makes it another machine.")
     if why is Why.NO_ANSWER:
         return _("AWS gave no clear answer, so this was given up. Nothing was charged.")
     said = view.state_reason if view and view.state_reason else _("no reason given")

@@ -467,6 +467,7 @@ MATRIX: dict[str, Row] = {
     "machine_terminate": verb(OWNER, machine),
     "machine_restart": verb(OWNER, machine),
     "machine_resize": form(OWNER, machine),
+    "machine_elsewhere": form(OWNER, machine),
     "machine_copy": verb(OWNER, machine),
     "machine_files": verb(OWNER, machine),
     "machine_files_fetch": verb(OWNER, home),

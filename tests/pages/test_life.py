@@ -53,6 +53,20 @@ def test_another_kind_is_offered_with_its_price_and_chosen_with_one_click(today:
     assert fresh(row).preset == bigger
 
 
+def test_work_goes_on_elsewhere_with_one_click_and_the_page_says_so(today: Stage) -> None:
+    row = today.running()
+    owner = signed_in(row.owner.user)
+    url = reverse("machine_elsewhere", args=[row.slug])
+    assert owner.post(url, {"preset": today.preset.slug}).status_code == 409  # it runs
+    today.stop(row)
+    today.wait(2)
+    page = owner.get(url).content.decode()
+    assert today.preset.name in page
+    assert "This preset does not exist" in owner.post(url, {"preset": "none"}).content.decode()
+    answer = owner.post(url, {"preset": today.preset.slug}, follow=True).content.decode()
+    assert f"then your work goes on as a {today.preset.name}, by itself" in answer
+
+
 def test_of_a_machine_that_runs_the_page_says_to_stop_it_first(today: Stage, bigger: Preset) -> None:
     row = today.running()
     answer = post(today, "machine_resize", row, preset="project")
