@@ -2,10 +2,14 @@
 
 import io
 import tarfile
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
+from typing import Any
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from cloud.base import Transient
@@ -288,6 +292,36 @@ def test_the_portal_may_die_around_any_call(homes_stage: Homes, op: str, place: 
     assert list(h.bucket.objects) == [made.key]
     assert h.bucket.unfinished == {}
     assert len([one for one in events(row, "disk") if one.mail_to]) == 1
+
+
+def test_the_portal_may_die_before_any_row_that_it_writes(homes_stage: Homes) -> None:
+    h, row = homes_stage, homes_stage.stage.running()
+    for nth in count():
+        writes = count()
+
+        def dying(execute: Any, sql: str, *more: Any, nth: int = nth, writes: Iterator[int] = writes) -> Any:
+            if sql.startswith(("INSERT", "UPDATE", "DELETE")) and next(writes) == nth:
+                raise Died
+            return execute(sql, *more)
+
+        home = homes.request_home(fresh(row), who=row.owner.user, now=h.stage.now)
+        with suppress(Died), connection.execute_wrapper(dying):
+            h.rounds()
+        connection.needs_rollback = False  # the test's own transaction goes on: what was committed stands
+        h.rounds()
+        h.packed(row)
+        with suppress(Died), connection.execute_wrapper(dying):
+            h.rounds(2)
+        connection.needs_rollback = False
+        h.stage.later(ORPHAN.total_seconds())
+        h.rounds(2)
+        assert again(home).standing(h.stage.now) is Standing.READY, nth
+        assert is_whole(h, home), nth
+        assert [*h.bucket.objects] == [home.key], nth  # the older one is replaced
+        assert h.bucket.unfinished == {}, nth
+        if next(writes) <= nth:
+            break
+    assert nth > 5
 
 
 def test_what_arrived_otherwise_is_never_called_ready(homes_stage: Homes) -> None:
