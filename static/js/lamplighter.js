@@ -90,6 +90,8 @@
     const form = event.target;
     if (form.hasAttribute("data-sent")) event.preventDefault();
     else if (form.method === "post") form.setAttribute("data-sent", "");
+    /* A file that is saved leaves the page as it is: a moment later it may be asked for again. */
+    if (form.hasAttribute("data-saves")) setTimeout(() => form.removeAttribute("data-sent"), 2000);
   });
   window.addEventListener("pageshow", () => all("form[data-sent]").forEach((f) => f.removeAttribute("data-sent")));
   document.addEventListener("htmx:afterRequest", (event) => event.target.removeAttribute?.("data-sent"));
