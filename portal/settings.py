@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import dj_database_url
-from django.utils.translation import gettext_lazy as _
 
 from portal import env
 from portal.saml import saml_app
@@ -75,7 +74,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -270,8 +268,9 @@ DEFAULT_FROM_EMAIL = env.text("LAMPLIGHTER_MAIL_FROM", "Lamplighter <lamplighter
 
 # ------------------------------------------------------------------ words, times, files
 FILE_UPLOAD_HANDLERS = ["credits.uploads.InMemoryOnly"]  # a list of codes is never written to a temporary file
-LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+# One for everybody: reasons are kept as they were written, and students and staff read the same.
+LANGUAGE_CODE = env.choice("LAMPLIGHTER_LANGUAGE", "en", ("en", "zh-hans"))
+LANGUAGES = [(LANGUAGE_CODE, LANGUAGE_CODE)]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["portal.formats"]
 USE_I18N = True

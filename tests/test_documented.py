@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-READERS = {"text", "flag", "number", "words", "pairs", "records"}
+READERS = {"text", "flag", "number", "choice", "words", "pairs", "records"}
 # Read outside portal/settings.py, each for a reason that its own section of the page gives.
 ELSEWHERE = {
     "LAMPLIGHTER_PORT",

@@ -5,11 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgiref.typing import ASGISendCallable
-from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils import translation
-
-from instances.gateway.headers import Header, first
 
 RETRY_SECONDS = 2
 _ALWAYS = [
@@ -63,17 +59,7 @@ async def redirect(send: ASGISendCallable, url: str, more: Sequence[tuple[bytes,
     await answer(send, 302, "", more=[(b"location", url.encode()), *more])
 
 
-async def page(
-    send: ASGISendCallable, status: int, name: str, headers: Sequence[Header], context: dict[str, object]
-) -> None:
-    """A page of templates/gateway/ in the reader's language."""
+async def page(send: ASGISendCallable, status: int, name: str, context: dict[str, object]) -> None:
+    """A page of templates/gateway/."""
     more = [(b"retry-after", str(RETRY_SECONDS).encode())] if status == 503 else []
-    with translation.override(_language(headers)):
-        html = render_to_string(f"gateway/{name}.html", context)
-    await answer(send, status, html, "text/html", more)
-
-
-def _language(headers: Sequence[Header]) -> str:
-    request = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = first(headers, "accept-language")
-    return translation.get_language_from_request(request)
+    await answer(send, status, render_to_string(f"gateway/{name}.html", context), "text/html", more)

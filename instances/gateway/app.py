@@ -74,7 +74,7 @@ class Gateway:
             return
         visit = visit_of(scope)
         if visit is None:
-            await answers.page(send, 404, "missing", [], _links())
+            await answers.page(send, 404, "missing", _links())
         elif not visit.allowed:
             await answers.say(send, 403, "Asked by a page of another site.")
         else:
@@ -123,7 +123,7 @@ class Gateway:
                 url = place.origin_of(visit.slug) + rules.local_path(entry.path)
                 await answers.redirect(send, url, [place.set_cookie("nb_grant", entry.cookie)])
                 return
-        await answers.page(send, 403, "ticket", visit.headers, _links(visit.slug))
+        await answers.page(send, 403, "ticket", _links(visit.slug))
 
     async def _own(self, visit: Visit, access: Access | None, send: ASGISendCallable) -> None:
         if visit.path == rules.SCRIPT_PATH:
@@ -200,14 +200,14 @@ async def _not_signed_in(visit: Visit, send: ASGISendCallable) -> None:
 async def _wait(visit: Visit, state: str, send: ASGISendCallable) -> None:
     if visit.is_navigation:
         links = _links(visit.slug, visit.path_and_query)
-        await answers.page(send, 503, "waiting", visit.headers, {"state": state, "waiting": True, **links})
+        await answers.page(send, 503, "waiting", {"state": state, "waiting": True, **links})
     else:
         await answers.say(send, 503, "The machine's notebook does not answer.", state=state)
 
 
 async def _trouble(visit: Visit, send: ASGISendCallable) -> None:
     if visit.is_navigation:
-        await answers.page(send, 503, "trouble", visit.headers, _links())
+        await answers.page(send, 503, "trouble", _links())
     else:
         await answers.say(send, 503, "Access could not be checked. Try again in a moment.")
 
