@@ -67,7 +67,9 @@ def _machine(header: str) -> Instance | None:
     """The running machine that this secret belongs to. None tells nobody what exists."""
     scheme, _space, pair = header.partition(" ")
     slug, _colon, secret = pair.partition(":")
-    machines = Instance.objects.filter(slug=slug, state__in=REPORTING).select_related("course__machine_policy")
+    machines = Instance.objects.filter(slug=slug, state__in=REPORTING).select_related(
+        "course__machine_policy", "course__ssh", "owner"
+    )
     found = machines.first() if scheme == "Bearer" else None
     digest = hashlib.sha256(secret.encode()).hexdigest()
     if found is None or not hmac.compare_digest(digest, found.agent_digest):

@@ -398,4 +398,5 @@ from instances.limits import Override, PersonLimits  # noqa: E402, F401
 from instances.offer_records import ForeignMachine, PresetCheck, QuotaAsk, TypePrice  # noqa: E402, F401
 from instances.policies import PolicyEdit  # noqa: E402, F401
 from instances.savings import GuardSaving, GuardStop  # noqa: E402, F401
+from instances.ssh_records import CourseSsh, SshKey  # noqa: E402, F401
 from instances.tunnel_records import MachineTunnel, TunnelHost  # noqa: E402, F401

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.forms import BaseFormSet, Form
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 from courses.access import staff_enrollment_in
 from courses.doors import person, signed_in
 from courses.models import Course, Role
+from instances import ssh_access
 from instances.clock import clock
 from instances.forms_policy import (
     DecisionForm,
@@ -50,7 +52,14 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and not may_edit:
         raise Http404
     held = Policy.objects.filter(course=course).first() or Policy(course=course)
-    page = {"now": now, "course": course, "may_edit": may_edit, "zone": course.timezone, **_told(course, held, now)}
+    page = {
+        "now": now,
+        "course": course,
+        "may_edit": may_edit,
+        "zone": course.timezone,
+        **_ssh(course),
+        **_told(course, held, now),
+    }
     with timezone.override(ZoneInfo(course.timezone)):  # a deadline is a moment in the course's own zone
         if request.method != "POST":
             forms = _forms(held.rules)
@@ -62,6 +71,10 @@ def _told(course: Course, held: Policy, now: datetime) -> dict[str, Any]:
     edits = course.policy_edits.select_related("who")[:EDITS_SHOWN]
     said = [(edit, _changes(course, from_json(edit.before), from_json(edit.after), edit.at)) for edit in edits]
     return {"edits": said, "words": in_words(held.rules, lambda at: clock(course, at, now))}
+
+
+def _ssh(course: Course) -> dict[str, object]:
+    return {"ssh_offered": bool(settings.SSH_ADDRESS), "ssh_on": ssh_access.is_on(course)}
 
 
 def _changes(course: Course, before: Rules, after: Rules, now: datetime) -> list[str]:

@@ -20,8 +20,9 @@ from instances.homes import TASK as PACKING
 from instances.idle import SHORTEST_WINDOW, Facts, Reading, Work, observe, worked
 from instances.idle_hours import with_idle_time
 from instances.keep_links import keep_url
-from instances.models import Instance, InstanceEvent, Policy
+from instances.models import CourseSsh, Instance, InstanceEvent, Policy
 from instances.report_form import InvalidReport, Report, parse
+from instances.ssh_access import keys_for
 from instances.states import State
 from instances.trace import GPU, KEPT, KERNEL, PERSON, PROCESSOR, Span, with_report
 
@@ -176,6 +177,7 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "stop_seconds_left": _left(stops_at, now),
         **({"save": _save(instance)} if stops_at or instance.awaited else {}),
         **({"home": True} if is_wanted(instance) else {}),
+        **({"ssh_keys": keys_for(instance)} if _has_ssh(instance) else {}),
     }
 
 
@@ -183,6 +185,11 @@ def _awaited(instance: Instance) -> str:
     """What the machine is to watch. The end of packing is the portal's to know, when the bucket has all of it."""
     task = str(instance.awaited.get("task", ""))
     return "" if task == PACKING else task
+
+
+def _has_ssh(instance: Instance) -> bool:
+    switch: CourseSsh | None = getattr(instance.course, "ssh", None)
+    return switch is not None and switch.on
 
 
 def _save(instance: Instance) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from courses.access import enrollment_in
 from courses.doors import person, signed_in
 from courses.models import Enrollment
 from courses.noting import note_look
-from instances import approvals, homes, leaving, services, tasks
+from instances import approvals, homes, leaving, services, ssh_access, tasks
 from instances.access import machine_of, own_machine_of
 from instances.awaiting import awaitables
 from instances.books import HOURS_PER_MONTH
@@ -106,7 +106,11 @@ def machine(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(found, Instance)  # noqa: S101 - for the type
     note_look(request, "machine_page", found.owner, timezone.now(), machine=found.slug)
     copy_usd_month = snapshot_usd_hour(found.disk_gb) * HOURS_PER_MONTH
-    context |= {"copies": copies_of(found.owner, found), "copy_usd_month": copy_usd_month}
+    context |= {
+        "ssh": ssh_access.line_for(found),
+        "copies": copies_of(found.owner, found),
+        "copy_usd_month": copy_usd_month,
+    }
     return render(request, "machine/page.html", context)
 
 

@@ -167,6 +167,8 @@ def _tunnel_address() -> Finding:
         return "LAMPLIGHTER_DIAL_OUT is set, and machines are not told whom to dial.", "Set LAMPLIGHTER_TUNNEL_ADDRESS."
     if not _is_place(settings.TUNNEL_LISTEN):
         return "LAMPLIGHTER_TUNNEL_LISTEN is no host:port.", "Write it like 0.0.0.0:2222."
+    if settings.SSH_ADDRESS and not _is_place(settings.SSH_ADDRESS):
+        return "LAMPLIGHTER_SSH_ADDRESS is no host:port.", "Write it like ssh.example.edu:2222."
     return None
 
 

@@ -86,6 +86,13 @@ KEPT: Sequence[Kept] = (
         ("provider", "uid", "last_login", "date_joined", "extra_data"),
         delete=True,
     ),
+    Kept(
+        "instances.SshKey",
+        _("SSH keys"),
+        _user("user"),
+        ("name", "public_key", "fingerprint", "added_at", "last_used_at"),
+        delete=True,
+    ),
     Kept("mfa.Authenticator", _("Second factors"), _user("user"), ("type", "created_at", "last_used_at"), delete=True),
     Kept(
         "courses.Enrollment",
@@ -310,6 +317,7 @@ NOT_ABOUT: Mapping[str, str] = {
     "instances.Homework": "staff: who added it",
     "instances.QuotaAsk": "staff: who asked",
     "instances.PolicyEdit": "staff: who changed it",
+    "instances.CourseSsh": "staff: who switched it",
     "instances.MachineTunnel": "keys and addresses of a machine",
     "instances.GuardStop": "times of the machines above",
     "instances.GuardSaving": "sums of them",

@@ -241,6 +241,7 @@ INSTALLATION = env.text("LAMPLIGHTER_INSTALLATION", "lamplighter")
 DIAL_OUT = env.words("LAMPLIGHTER_DIAL_OUT")  # slugs of the courses whose machines dial out; "*": of all
 TUNNEL_ADDRESS = env.text("LAMPLIGHTER_TUNNEL_ADDRESS")  # host:port that they dial
 TUNNEL_LISTEN = env.text("LAMPLIGHTER_TUNNEL_LISTEN", "127.0.0.1:2222")
+SSH_ADDRESS = env.text("LAMPLIGHTER_SSH_ADDRESS")  # the same endpoint, as students reach it
 TUNNEL_INSIDE = env.text("LAMPLIGHTER_TUNNEL_INSIDE", "127.0.0.1")  # where gateways and workers reach their notebooks
 
 # ------------------------------------------------------------------ money

@@ -1,4 +1,4 @@
-"""`python -m portal.tunnel`: the endpoint that machines of another account or network dial out to."""
+"""`python -m portal.tunnel`: the endpoint that machines of another network dial out to, and people reach theirs by."""
 
 import asyncio
 import logging

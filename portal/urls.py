@@ -46,6 +46,7 @@ from portal import (
     views_privacy,
     views_requests,
     views_sponsor,
+    views_ssh,
     views_staff,
 )
 
@@ -96,6 +97,8 @@ urlpatterns = [
     path("me/data/", views_me.my_data, name="my_data"),
     path("me/data.zip", views_me.my_data_zip, name="my_data_zip"),
     path("me/sign-out-everywhere", views_me.sign_out_everywhere, name="sign_out_everywhere"),
+    path("me/ssh", views_ssh.ssh_key_add, name="ssh_key_add"),
+    path("me/ssh/<int:key_id>/remove", views_ssh.ssh_key_remove, name="ssh_key_remove"),
     # One course: the person's own desk.
     path("c/<slug:slug>/", views_home.course_home, name="course_home"),
     path("c/<slug:slug>/live", views_home.course_live, name="course_live"),
@@ -152,6 +155,7 @@ urlpatterns = [
     path("c/<slug:slug>/staff/preflight/ask", views_preflight.preflight_ask, name="preflight_ask"),
     path("c/<slug:slug>/staff/what-if/", whatif_views.what_if, name="what_if"),
     path("c/<slug:slug>/staff/policy/", policy_views.policy, name="machine_policy"),
+    path("c/<slug:slug>/staff/policy/ssh", views_ssh.machine_ssh, name="machine_ssh"),
     path("c/<slug:slug>/staff/images/", image_views.images_desk, name="images_desk"),
     path("c/<slug:slug>/staff/images/<int:image_id>/", image_views.image_verb, name="image_verb"),
     path("c/<slug:slug>/staff/disks/", life_views.disks_desk, name="disks_desk"),

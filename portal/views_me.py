@@ -13,11 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from courses.audit import Kind, note
 from courses.doors import address_of, person, signed_in
-from courses.models import AuditEntry
+from courses.models import AuditEntry, User
 from courses.second_factor import has_one
-from instances import grants
+from instances import grants, ssh_access
 from portal import own_data
 from portal.audit_words import words
+from portal.forms_ssh import SshKeyForm
 
 LOOKS = 50  # the newest; the file has all
 
@@ -27,9 +28,20 @@ LOOKS = 50  # the newest; the file has all
 @never_cache
 def me(request: HttpRequest) -> HttpResponse:
     user = person(request)
+    return render(request, "me/page.html", account_page(user, SshKeyForm()))
+
+
+def account_page(user: User, form: SshKeyForm) -> dict[str, object]:
     accounts = SocialAccount.objects.filter(user=user).order_by("pk")
-    context = {"accounts": [one.get_provider() for one in accounts], "second_factor": has_one(user)}
-    return render(request, "me/page.html", context)
+    keys = list(user.ssh_keys.all())
+    return {
+        "accounts": [one.get_provider() for one in accounts],
+        "second_factor": has_one(user),
+        "keys": keys,
+        "has_ssh": bool(keys) or form.is_bound or ssh_access.is_on_for(user),
+        "form": form,
+        "now": timezone.now(),
+    }
 
 
 @require_safe
@@ -68,6 +80,7 @@ def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
         user.save(update_fields=["password"])
         note("signed_out_everywhere", kind=Kind.SIGN_IN, who=user, address=address_of(request), now=now)
     grants.revoke_for_user(user, now=now)
+    ssh_access.remove_keys(user, list(user.ssh_keys.all()), address=address_of(request), now=now)
     logout(request)
     messages.success(request, _("You are signed out everywhere. Open notebooks are closed; your machines go on."))
     return redirect("account_login")

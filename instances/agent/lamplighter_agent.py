@@ -22,6 +22,7 @@ import deadman
 import idle
 from deadman import uptime
 from doings import Doings
+from keys import write_keys
 from saving import Saver, carry
 from senses import DIRECT, MARK, Senses
 
@@ -120,6 +121,7 @@ class Agent:
             ago = answer.get("human_seconds_ago")
             self.visited_at = self.visited_at if ago is None else asked_at - float(ago)
             notice = str(answer.get("notice") or "")
+            self._let_in(answer.get("ssh_keys"))
         except (OSError, http.client.HTTPException, ValueError, TypeError, AttributeError) as error:
             print(f"lamplighter: no answer: {error}", flush=True)  # noqa: T201
             return
@@ -137,6 +139,14 @@ class Agent:
         with contextlib.suppress(*failures):
             told = self._post({"say": "program", "packer": "-"}, "/home")
             self.carrier = carry(self.about, told["program"])
+
+    def _let_in(self, keys: list | None) -> None:
+        """None: this course has no SSH, and what is there stays."""
+        try:
+            if isinstance(keys, list):
+                write_keys(keys)
+        except (OSError, KeyError) as error:
+            print(f"lamplighter: SSH keys not written: {error}", flush=True)  # noqa: T201
 
     def reading(self, now: float) -> dict:
         """Counters since boot, so that a lost, doubled or late report loses nothing."""

@@ -1,4 +1,5 @@
-"""One SSH connection to the endpoint: a machine with its own key may offer its own notebook, and nothing else.
+"""One SSH connection to the endpoint: a machine with its own key may offer its own notebook, a person with theirs may
+be passed on to their own running machine, and nothing else.
 
 Shells, commands, sftp, agents, X11, connections to anywhere and all other listeners are refused by `asyncssh` itself,
 which lets only that through for which a class like this says yes.
@@ -6,12 +7,16 @@ which lets only that through for which a class like this says yes.
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import asyncssh
 
+from instances.ssh_access import LOGIN
 from instances.tunnel.passage import MACHINE_SIDE, Passage
-from instances.tunnel.rows import Caller
+from instances.tunnel.rows import Caller, Visitor
+from instances.tunnel.visits import SSH_SIDE
 
 if TYPE_CHECKING:
     from instances.tunnel.keeper import Keeper
@@ -24,14 +29,16 @@ class Door(asyncssh.SSHServer):
     def __init__(self, keeper: "Keeper") -> None:
         self.keeper = keeper
         self.caller: Caller | None = None
+        self.visitor: Visitor | None = None
         self.passage: Passage | None = None
         self.peer = ""
         self.knocking = False  # counted among those who have not proved who they are
         self.written = ""  # the connection under which it stands on its machine's row
         self.over = False
+        self.looked_at = False
         self.writing = asyncio.Lock()  # it is written down and taken off one after the other
         self._tries = 0
-        self._asked = False
+        self._asked: set[tuple[str, int]] = set()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
@@ -54,20 +61,45 @@ class Door(asyncssh.SSHServer):
         if self._tries > TRIES or not _SLUG.fullmatch(username):
             return False
         public = key.export_public_key("openssh").decode().split()
-        self.caller = await self.keeper.caller(username, " ".join(public[:2]))
-        return self.caller is not None
+        self.caller, self.visitor = await self.keeper.who(username, " ".join(public[:2]))
+        return bool(self.caller or self.visitor)
 
     def auth_completed(self) -> None:
-        if self.caller and self.caller.slug == self.connection.get_extra_info("username"):
+        name = self.connection.get_extra_info("username")
+        if self.caller and self.caller.slug == name:
             self.keeper.came_in(self, self.caller)
+        elif self.visitor and self.visitor.slug == name:
+            self.keeper.visits.came_in(self)
         else:
             self.send_away()
 
-    async def server_requested(self, listen_host: str, listen_port: int) -> asyncssh.SSHListener | bool:  # type: ignore[override]
-        """Once, and for that one place. Where we listen for it is ours to choose."""
-        if self._asked or (listen_host, listen_port) != MACHINE_SIDE:
+    # ------------------------------------------------------------ a person
+    def session_requested(self) -> bool:
+        if self.visitor:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, _how(self.visitor))
+        return False
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> "Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Awaitable[None]] | bool":
+        """To the SSH server of that one machine, which asks for the key once more. We cannot read what passes."""
+        if self.visitor is None:
             return False
-        self._asked = True
+        said = self.visitor.refusal or ("" if (dest_host, dest_port) == (self.visitor.slug, 22) else _how(self.visitor))
+        if said:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, said)
+        return partial(self.keeper.visits.pass_on, self, self.visitor)
+
+    # ------------------------------------------------------------ a machine
+
+    async def server_requested(self, listen_host: str, listen_port: int) -> asyncssh.SSHListener | bool:  # type: ignore[override]
+        """Each once, for two places. Where we listen for the notebook is ours to choose; for SSH nobody listens."""
+        place = (listen_host, listen_port)
+        if self.caller is None or place in self._asked or place not in (MACHINE_SIDE, SSH_SIDE):
+            return False
+        self._asked.add(place)
+        if place == SSH_SIDE:
+            return asyncssh.SSHListener()
         self.passage = Passage(self.connection)
         # Shielded: asyncssh cancels with the connection, and half-written rows would name a port that is nobody's.
         stands = await asyncio.shield(self.keeper.opened(self, self.passage))
@@ -78,3 +110,7 @@ class Door(asyncssh.SSHServer):
         if self.passage:
             self.passage.close()
         asyncio.get_running_loop().call_soon(self.connection.abort)
+
+
+def _how(visitor: Visitor) -> str:
+    return f"This door only leads on: ssh -J {visitor.slug}@this-host {LOGIN}@{visitor.slug}"

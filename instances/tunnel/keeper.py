@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
+import asyncssh
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
@@ -16,7 +17,8 @@ from instances.reaching import TUNNEL_FRESH
 from instances.tunnel import rows
 from instances.tunnel.door import Door
 from instances.tunnel.passage import Passage
-from instances.tunnel.rows import Caller
+from instances.tunnel.rows import Caller, Visitor
+from instances.tunnel.visits import Visits
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ class Keeper:
     def __init__(self, inside: str) -> None:
         self.inside = inside
         self._knocking: Counter[str] = Counter()
-        self._doors: dict[int, Door] = {}  # by tunnel: who has come in
+        self._doors: dict[int, Door] = {}  # by tunnel: which machine has come in
+        self.visits = Visits(self)
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
     # ------------------------------------------------------------ coming
@@ -43,16 +46,18 @@ class Keeper:
         door.knocking = True
         return True
 
-    async def caller(self, slug: str, public_key: str) -> Caller | None:
+    async def who(self, slug: str, public_key: str) -> tuple[Caller | None, Visitor | None]:
+        """The machine itself, or its owner; neither for everybody else."""
         try:
-            return await in_database(rows.caller, slug, public_key)
+            caller = await in_database(rows.caller, slug, public_key)
+            return caller, None if caller else await in_database(rows.visitor, slug, public_key)
         except DatabaseError:
-            log.exception("the key of %s could not be checked", slug)
-            return None
+            log.exception("a key for %s could not be checked", slug)
+            return None, None
 
     def came_in(self, door: Door, caller: Caller) -> None:
         """The newest of a machine is the one: an older one may be half dead, and nobody would know for a minute."""
-        self._stop_knocking(door)
+        self.stop_knocking(door)
         old = self._doors.get(caller.tunnel_id)
         self._doors[caller.tunnel_id] = door
         if old:
@@ -76,16 +81,22 @@ class Keeper:
         log.info("%s has dialled in from %s", caller.slug, door.peer)
         return True
 
+    def machine(self, tunnel_id: int) -> asyncssh.SSHServerConnection | None:
+        """The connection of a machine that has dialled in here."""
+        door = self._doors.get(tunnel_id)
+        return door.connection if door else None
+
     # ------------------------------------------------------------ going
     def gone(self, door: Door) -> None:
-        self._stop_knocking(door)
+        self.stop_knocking(door)
+        self.visits.gone(door)
         if door.caller and self._doors.get(door.caller.tunnel_id) is door:
             del self._doors[door.caller.tunnel_id]
             log.info("%s is gone", door.caller.slug)
         if door.caller and door.passage:
-            self._later(self._end(door, door.caller, door.passage))
+            self.later(self._end(door, door.caller, door.passage))
 
-    def _stop_knocking(self, door: Door) -> None:
+    def stop_knocking(self, door: Door) -> None:
         if door.knocking:
             door.knocking = False
             self._knocking[door.peer] -= 1
@@ -104,7 +115,7 @@ class Keeper:
         await asyncio.sleep(linger)
         passage.leave()
 
-    def _later(self, what: Coroutine[Any, Any, None]) -> None:
+    def later(self, what: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -115,6 +126,7 @@ class Keeper:
         while True:
             try:
                 await self._look()
+                await self.visits.look()
             except DatabaseError:
                 log.warning("tunnels not looked after: the database does not answer")
             await asyncio.sleep(WATCH_SECONDS)

@@ -62,23 +62,30 @@ class Passage(asyncssh.SSHListener):
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         origin = writer.get_extra_info("peername")[:2]
-        far = await self._connection.open_connection(*MACHINE_SIDE, *origin, encoding=None)
-        far_reader, far_writer = far
-        ways = [asyncio.ensure_future(_pump(reader, far_writer)), asyncio.ensure_future(_pump(far_reader, writer))]
+        far_reader, far_writer = await self._connection.open_connection(*MACHINE_SIDE, *origin, encoding=None)
         try:
-            await asyncio.gather(*ways)
+            await join(reader, writer, far_reader, far_writer)
             far_writer.close()
         finally:
-            for way in ways:
-                way.cancel()
             if not far_writer.is_closing():
                 far_writer.channel.abort()
 
 
-async def _pump(
-    source: "asyncio.StreamReader | asyncssh.SSHReader[bytes]",
-    sink: "asyncio.StreamWriter | asyncssh.SSHWriter[bytes]",
-) -> None:
+Reader = asyncio.StreamReader | asyncssh.SSHReader[bytes]
+Writer = asyncio.StreamWriter | asyncssh.SSHWriter[bytes]
+
+
+async def join(reader: Reader, writer: Writer, far_reader: Reader, far_writer: Writer) -> None:
+    """Until both have said all. Closes nothing."""
+    ways = [asyncio.ensure_future(_pump(reader, far_writer)), asyncio.ensure_future(_pump(far_reader, writer))]
+    try:
+        await asyncio.gather(*ways)
+    finally:
+        for way in ways:
+            way.cancel()
+
+
+async def _pump(source: Reader, sink: Writer) -> None:
     """Until its end, which is passed on: one side may have said all and still listen."""
     while data := await source.read(CHUNK):
         sink.write(data)

@@ -23,7 +23,7 @@ from courses.invitations import TeamInvitation
 from courses.models import Enrollment, Team
 from credits import drafts
 from instances.halts import Halt
-from instances.models import CourseImage, DiskSnapshot, FireDrill, HomeArchive, Instance, LaunchApproval, Preset
+from instances.models import CourseImage, DiskSnapshot, FireDrill, HomeArchive, Instance, LaunchApproval, Preset, SshKey
 from spend.models import Alarm, Budget, BudgetRelease, ChatChannel, Drift
 from tests.conftest import Cast
 from tests.pages.credits.conftest import Shop
@@ -250,6 +250,11 @@ def drill(w: World) -> list[object]:
     return [FireDrill.objects.get_or_create(instance=w.machine, defaults=facts)[0].pk]
 
 
+def ssh_key(w: World) -> list[object]:
+    facts = {"public_key": "ssh-ed25519 AAAA", "added_at": timezone.now()}
+    return [SshKey.objects.get_or_create(user=w.cast.student.user, fingerprint="SHA256:x", defaults=facts)[0].pk]
+
+
 def halt_all(w: World) -> list[object]:
     facts = {"reach": "all", "why": "x", "at": timezone.now()}
     return [Halt.objects.get_or_create(course=None, lifted_at=None, defaults=facts)[0].pk]
@@ -307,6 +312,8 @@ MATRIX: dict[str, Row] = {
     "my_data": page(SIGNED_IN),
     "my_data_zip": page(SIGNED_IN),
     "sign_out_everywhere": verb(SIGNED_IN),
+    "ssh_key_add": verb(SIGNED_IN),
+    "ssh_key_remove": verb(OWNER, ssh_key),
     # One course: the person's own desk.
     "course_home": page(MEMBERS),
     "course_live": page(MEMBERS),
@@ -345,6 +352,7 @@ MATRIX: dict[str, Row] = {
     "course_closing": form(INSTRUCTOR | OPERATOR),
     "closing_call_off": verb(INSTRUCTOR | OPERATOR),
     "machine_policy": form(INSTRUCTOR, ta=200),
+    "machine_ssh": verb(INSTRUCTOR),
     "what_if": page(STAFF),
     "course_privacy": form(INSTRUCTOR),
     "course_entry": form(INSTRUCTOR),

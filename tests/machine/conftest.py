@@ -174,5 +174,5 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 
 
 def _forget_programs() -> None:
-    for name in ("lamplighter_agent", "senses", "deadman", "doings", "saving", "idle"):
+    for name in ("lamplighter_agent", "senses", "deadman", "doings", "saving", "keys", "idle"):
         sys.modules.pop(name, None)

@@ -87,8 +87,8 @@ def test_the_course_and_its_people_are_not_in_it() -> None:
 
 def test_programs_run_on_the_python_of_old_images(text: str) -> None:
     programs = {path: content for path, (content, _mode) in files(text).items() if path.endswith(".py")}
-    assert len(programs) == 6
-    ours = {"deadman", "doings", "idle", "saving", "senses"}
+    assert len(programs) == 7
+    ours = {"deadman", "doings", "idle", "keys", "saving", "senses"}
     for content in programs.values():
         tree = ast.parse(content, feature_version=(3, 8))
         imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}

@@ -1,0 +1,116 @@
+"""People on their way through the endpoint to their own machines: passed on, looked after, written down, sent away."""
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from instances.gateway.database import in_database
+from instances.tunnel import rows
+from instances.tunnel.passage import join
+from instances.tunnel.rows import Visitor
+
+if TYPE_CHECKING:
+    from instances.tunnel.door import Door
+    from instances.tunnel.keeper import Keeper
+
+log = logging.getLogger(__name__)
+
+SSH_PORT = 22
+SSH_SIDE = ("localhost", SSH_PORT)  # as `ssh -R 22:…` of a machine that dials out asks for it
+CONNECTIONS_EACH = 20  # of one person
+CHANNELS_EACH = 10  # of one connection
+CONNECT_SECONDS = 10
+
+
+class Visits:
+    def __init__(self, keeper: "Keeper") -> None:
+        self._keeper = keeper
+        self._doors: set[Door] = set()
+        self._channels: Counter[Door] = Counter()
+
+    def came_in(self, door: "Door") -> None:
+        self._keeper.stop_knocking(door)
+        if sum(_user(one) == _user(door) for one in self._doors) >= CONNECTIONS_EACH:
+            door.send_away()
+        else:
+            self._doors.add(door)
+
+    def gone(self, door: "Door") -> None:
+        self._doors.discard(door)
+        self._channels.pop(door, None)
+
+    async def pass_on(
+        self,
+        door: "Door",
+        visitor: Visitor,
+        reader: "asyncssh.SSHReader[bytes]",
+        writer: "asyncssh.SSHWriter[bytes]",
+    ) -> None:
+        """From the first byte to the last, and a row for each. What cannot be written down does not begin."""
+        if self._channels[door] >= CHANNELS_EACH:
+            writer.close()
+            return
+        self._channels[door] += 1
+        since = timezone.now()
+        try:
+            await in_database(rows.visit_began, visitor, door.peer, since)
+        except DatabaseError:
+            log.exception("an SSH connection to %s could not be written down", visitor.slug)
+            writer.close()
+            return
+        try:
+            await self._join(visitor, reader, writer)
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            log.info("SSH to %s: %s", visitor.slug, type(error).__name__)
+        finally:
+            if door in self._channels:
+                self._channels[door] -= 1
+            writer.close()
+            # On its own: this task is cancelled with its connection.
+            self._keeper.later(self._over(door, visitor, since))
+
+    async def _over(self, door: "Door", visitor: Visitor, since: Any) -> None:
+        try:
+            await in_database(rows.visit_over, visitor, door.peer, since, timezone.now())
+        except DatabaseError:
+            log.exception("the end of an SSH connection to %s could not be written down", visitor.slug)
+
+    async def _join(
+        self, visitor: Visitor, reader: "asyncssh.SSHReader[bytes]", writer: "asyncssh.SSHWriter[bytes]"
+    ) -> None:
+        far_reader, far_writer = await asyncio.wait_for(self._machine(visitor), CONNECT_SECONDS)
+        try:
+            await join(reader, writer, far_reader, far_writer)
+        finally:
+            far_writer.close()
+
+    async def _machine(self, visitor: Visitor) -> tuple[Any, Any]:
+        """Both ends of the machine's SSH server. Raises OSError or asyncssh.Error."""
+        if visitor.tunnel_id is None:
+            return await asyncio.open_connection(visitor.private_ip, SSH_PORT)
+        machine = self._keeper.machine(visitor.tunnel_id)
+        if machine is None:  # not yet, or at another endpoint
+            raise ConnectionRefusedError
+        return await machine.open_connection(*SSH_SIDE, encoding=None)
+
+    async def look(self) -> None:
+        """Whose machine is off, whose key was removed, who left the course, goes."""
+        doors = [(door, door.visitor) for door in self._doors if door.visitor]
+        if not doors:
+            return
+        welcome = await in_database(rows.still_welcome, {visitor.slug for _door, visitor in doors})
+        for door, visitor in doors:
+            if visitor.refusal and not door.looked_at:  # once more, so that it has read why
+                door.looked_at = True
+            elif visitor.refusal or (visitor.slug, visitor.key_id) not in welcome:
+                log.info("%s is off, or its visitor is no longer welcome", visitor.slug)
+                door.send_away()
+
+
+def _user(door: "Door") -> int:
+    return door.visitor.user_id if door.visitor else 0
