@@ -83,6 +83,12 @@ var/identity-provider/node_modules/oidc-provider:
 bench-dashboard: .venv/ready
 	@$(PY) -m benchmarks.dashboard
 
+# After a change of what pages say; needs gettext. What is new stands in English until somebody translates it.
+.PHONY: messages
+messages: .venv/ready
+	@LAMPLIGHTER_DEMO=1 $(PY) manage.py makemessages -l zh_Hans --no-wrap --no-location --ignore=.venv --ignore=var
+	@LAMPLIGHTER_DEMO=1 $(PY) manage.py compilemessages --ignore=.venv
+
 migrations: .venv/ready
 	@LAMPLIGHTER_DEMO=1 $(PY) manage.py makemigrations
 

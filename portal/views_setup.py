@@ -40,7 +40,7 @@ _WORDS = {
         gettext_lazy("When machines stop"),
         gettext_lazy("Default: unused for 30 minutes, warned 10 minutes before."),
     ),
-    "alerts": (gettext_lazy("Alerts"), gettext_lazy("Default: at 50, 80 and 100 % of each budget, by mail.")),
+    "alerts": (gettext_lazy("Alerts"), gettext_lazy("Default: by mail, when a budget reaches 50, 80 and 100 %.")),
 }
 _PAGES = {"people": "roster_import", "presets": "presets", "policy": "machine_policy", "alerts": "course_alerts"}
 
