@@ -14,7 +14,7 @@ from cloud.base import CloudError, NotFound, Transient
 from cloud.files import Files, Part, Stored, checksum_of
 from instances.disk_records import DiskPolicy
 from instances.home_records import HomeArchive
-from instances.home_rules import ORPHAN, Step, next_step
+from instances.home_rules import ORPHAN, PUTTING_TOGETHER, Step, next_step
 from instances.homes import give_up, note_end, open_homes
 from instances.models import InstanceEvent
 from instances.moves import tell
@@ -61,6 +61,8 @@ def _complete(home: HomeArchive, files: Files, now: datetime) -> None:
         return
     size = sum(row.size for row in rows)
     stored = files.look(home.key)
+    if stored is None and home.packed_at and now < home.packed_at + PUTTING_TOGETHER:
+        return  # an earlier call of ours whose answer was lost may still be at work
     if stored is None or not _is_whole(stored, size, checksum_of(parts)):
         logger.error("%s: %s is not %s bytes of these parts", home, stored, size)
         give_up(home, _("what arrived is not complete; ask for it again"), who=None, now=now, mail=True)

@@ -9,6 +9,7 @@ from instances.states import ENDED, State
 
 LONGEST = timedelta(hours=6)  # from the click to the last part: so long at most it keeps its machine on
 ORPHAN = timedelta(minutes=15)  # an upload that no row knows after so long is nobody's
+PUTTING_TOGETHER = timedelta(minutes=30)  # S3 takes minutes for thousands of parts
 MOST_LINKS = 20  # of one download: each may move the whole of it out of AWS, which costs
 SPARE_BYTES = 4 * 2**20  # a part ends with a whole block, not at the very byte
 _MIB, _GIB = 2**20, 2**30

@@ -69,7 +69,11 @@ def test_who_packs_when_the_last_day_ends_gets_an_hour_that_is_held_for(homes_st
 def test_after_the_hour_it_is_stopped_and_half_of_a_file_is_kept_for_nobody(homes_stage: Homes) -> None:
     h = homes_stage
     row, home = packing_at_the_end(h)
-    minutes(h, 73)
+    minutes(h, 13)
+    h.stage.now = END + 57 * MINUTE
+    minutes(h, 2)
+    assert fresh(row).state == State.RUNNING
+    minutes(h, 3)
     assert h.stage.now == END + timedelta(hours=1, minutes=2)
     assert fresh(row).state != State.RUNNING
     assert max(run.ended_at for run in row.runs.all()) <= END + timedelta(hours=1, minutes=1)

@@ -336,6 +336,25 @@ def test_what_arrived_otherwise_is_never_called_ready(homes_stage: Homes) -> Non
     assert events(row, "disk")[-1].mail_to
 
 
+def test_what_is_not_there_yet_is_waited_for_and_not_without_end(homes_stage: Homes) -> None:
+    """The answer to our first call was lost, and S3 is still putting thousands of parts together."""
+    h, row = homes_stage, homes_stage.stage.running()
+    home = h.asked(row)
+    h.packed(row)
+    at_work = h.bucket.unfinished.pop(home.upload_id)
+    h.rounds(5)
+    assert again(home).standing(h.stage.now) is Standing.CHECKING
+    h.bucket.unfinished[home.upload_id] = at_work
+    h.rounds()
+    assert is_whole(h, again(home))
+    lost = h.asked(row)
+    h.packed(row)
+    h.bucket.unfinished.clear()
+    h.rounds(32)
+    assert again(lost).standing(h.stage.now) is Standing.FAILED
+    assert again(home).standing(h.stage.now) is Standing.READY  # what was there before stays
+
+
 def test_an_object_of_another_size_is_never_called_ready(homes_stage: Homes) -> None:
     h, row = homes_stage, homes_stage.stage.running()
     home = h.asked(row)
