@@ -146,6 +146,7 @@ class Keeper:
         """Takes all that stands off the rows, so that no gateway goes to a port that is nobody's."""
         for door in list(self._doors.values()):
             door.send_away()
+        await self.visits.close()
         try:
             await in_database(rows.forget, self.inside)
         except DatabaseError:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -25,6 +27,7 @@ SSH_SIDE = ("localhost", SSH_PORT)  # as `ssh -R 22:…` of a machine that dials
 CONNECTIONS_EACH = 20  # of one person
 CHANNELS_EACH = 10  # of one connection
 CONNECT_SECONDS = 10
+CLOSE_SECONDS = 5
 
 
 class Visits:
@@ -32,6 +35,7 @@ class Visits:
         self._keeper = keeper
         self._doors: set[Door] = set()
         self._channels: Counter[Door] = Counter()
+        self._writing: set[asyncio.Task[None]] = set()  # the ends that are being written down
 
     def came_in(self, door: "Door") -> None:
         self._keeper.stop_knocking(door)
@@ -42,7 +46,6 @@ class Visits:
 
     def gone(self, door: "Door") -> None:
         self._doors.discard(door)
-        self._channels.pop(door, None)
 
     async def pass_on(
         self,
@@ -57,28 +60,29 @@ class Visits:
             return
         self._channels[door] += 1
         since = timezone.now()
+        # On their own: this task is cancelled with its connection, and what began must end in the rows, too.
+        began = asyncio.ensure_future(in_database(rows.visit_began, visitor, door.peer, since))
         try:
-            await in_database(rows.visit_began, visitor, door.peer, since)
+            await asyncio.shield(began)
+            await self._join(visitor, reader, writer)
         except DatabaseError:
             log.exception("an SSH connection to %s could not be written down", visitor.slug)
-            writer.close()
-            return
-        try:
-            await self._join(visitor, reader, writer)
         except (asyncssh.Error, OSError, TimeoutError) as error:
             log.info("SSH to %s: %s", visitor.slug, type(error).__name__)
         finally:
-            if door in self._channels:
-                self._channels[door] -= 1
             writer.close()
-            # On its own: this task is cancelled with its connection.
-            self._keeper.later(self._over(door, visitor, since))
+            over = asyncio.ensure_future(self._over(door, visitor, since, began))
+            self._writing.add(over)
+            over.add_done_callback(self._writing.discard)
+            self._channels[door] -= 1
+            self._channels += Counter()  # drops the connections of which nothing is open
 
-    async def _over(self, door: "Door", visitor: Visitor, since: Any) -> None:
+    async def _over(self, door: "Door", visitor: Visitor, since: datetime, began: "asyncio.Future[None]") -> None:
         try:
+            await began
             await in_database(rows.visit_over, visitor, door.peer, since, timezone.now())
         except DatabaseError:
-            log.exception("the end of an SSH connection to %s could not be written down", visitor.slug)
+            log.exception("the end of an SSH connection to %s is not written down", visitor.slug)
 
     async def _join(
         self, visitor: Visitor, reader: "asyncssh.SSHReader[bytes]", writer: "asyncssh.SSHWriter[bytes]"
@@ -97,6 +101,14 @@ class Visits:
         if machine is None:  # not yet, or at another endpoint
             raise ConnectionRefusedError
         return await machine.open_connection(*SSH_SIDE, encoding=None)
+
+    async def close(self) -> None:
+        """Everybody goes, and the end of each is written down."""
+        for door in list(self._doors):
+            door.send_away()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while (self._channels.total() or self._writing) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     async def look(self) -> None:
         """Whose machine is off, whose key was removed, who left the course, goes."""

@@ -246,6 +246,17 @@ def test_it_ends_when_the_machine_stops(student: Student) -> None:
     wait_until(lambda: AuditNote.objects.filter(what="ssh_closed").exists(), "it is written down", SECONDS)
 
 
+def test_an_endpoint_that_is_restarted_writes_down_whom_it_cut_off(student: Student, settings: Settings) -> None:
+    patch = f"from instances.tunnel import visits; visits.SSH_PORT = {PORT}"
+    with started_endpoint(address(8), patch) as second:
+        settings.SSH_ADDRESS = second.address
+        with student.staying() as process:
+            second.process.terminate()
+            assert ended(process)
+            assert second.process.wait(20) == 0
+    assert AuditNote.objects.filter(what="ssh_closed").count() == 1
+
+
 def test_it_ends_when_its_person_leaves_the_course(student: Student) -> None:
     with student.staying() as process:
         Enrollment.objects.filter(pk=student.owner.pk).update(status=EnrollmentStatus.DROPPED)
