@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -113,3 +114,19 @@ def test_a_network_that_fails_in_any_way_is_survived(agents: ModuleType) -> None
     for url in ("http://127.0.0.1:9/x", "http://no-such-host.invalid/x", "nonsense", "http://127.0.0.1:99999/x"):
         agent.about = {**agent.about, "report_url": url}
         agent.report()
+
+
+def test_the_portals_ssh_keys_are_written_and_a_home_that_takes_none_stops_nothing(
+    agents: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    listed = tmp_path / ".ssh/authorized_keys2"
+    agent = told(agents, {"ssh_keys": ["ssh-ed25519 A", "ssh-ed25519 B"]})
+    assert listed.read_text() == "ssh-ed25519 A\nssh-ed25519 B\n"
+    told(agents, {}, agent)  # a course without SSH, or an older portal
+    assert listed.exists()
+    told(agents, {"ssh_keys": []}, agent)
+    assert listed.read_text() == ""
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    told(agents, {"ssh_keys": ["ssh-ed25519 A"], "notice": "still heard"}, agent)
+    assert agent.notice == "still heard"
