@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from cloud.accounts import Accounts
     from cloud.catalog import Catalog
     from cloud.disks import Disks
 
@@ -119,11 +120,20 @@ class Cloud(Protocol):
     @property
     def disks(self) -> "Disks": ...
 
+    @property
+    def accounts(self) -> "Accounts":
+        """The ways into accounts that are not the course's own."""
+        ...
+
     def run(self, spec: LaunchSpec) -> MachineView:
         """Launch one machine. Same token and fields: the same machine again, not a second one.
 
         AWS remembers a token per zone: the same token in another zone launches another machine.
         """
+        ...
+
+    def rehearse(self, spec: LaunchSpec) -> None:
+        """Nothing is launched. Raises what rights and parameters would be refused for; says nothing of capacity."""
         ...
 
     def find_by_token(self, token: str) -> MachineView | None:

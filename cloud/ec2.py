@@ -8,13 +8,15 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from cloud.accounts import LinkedAccount
+from cloud.aws_accounts import AwsAccounts
 from cloud.base import LaunchSpec, MachineView, NotOffered, Outcome, Refused
 from cloud.batches import say_to_each
 from cloud.ec2_catalog import PRICE_LIST_REGION, Ec2Catalog
@@ -73,6 +75,21 @@ class Ec2Cloud:
             pricing=self._client(session, "pricing", config.attempts, region=PRICE_LIST_REGION),
         )
         self.disks = Ec2Disks(self._ec2, installation=config.installation, page_size=config.page_size)
+        self.accounts = AwsAccounts(
+            session,
+            lambda inside, service: self._client(inside, service, config.attempts, region=config.region),
+            self._door,
+            name=config.installation,
+        )
+
+    def _door(self, account: LinkedAccount, session: boto3.session.Session) -> "Ec2Cloud":
+        there = replace(
+            self.config,
+            subnets=dict(account.subnets),
+            security_group=account.security_group,
+            scheduler_role_arn=account.scheduler_role_arn,
+        )
+        return Ec2Cloud(there, session)
 
     def _client(self, session: Any, service: str, attempts: int, region: str | None = None) -> Any:
         config = Config(
@@ -86,17 +103,8 @@ class Ec2Cloud:
 
     # -------------------------------------------------------------- launching and looking
     def run(self, spec: LaunchSpec) -> MachineView:
-        subnet = self.config.subnets.get(spec.zone)
-        if subnet is None:
-            raise NotOffered(f"There is no subnet of ours in {spec.zone}.", code="NoSubnet")
         with our_words():
-            parameters = launch_parameters(
-                spec,
-                subnet=subnet,
-                security_group=self.config.security_group,
-                root_device=self._root_device(spec.image_id),
-                installation=self.config.installation,
-            )
+            parameters = self._parameters(spec)
             try:
                 with our_words():
                     answer = self._launcher.run_instances(**parameters)
@@ -104,6 +112,26 @@ class Ec2Cloud:
                 self._forget_zone(spec.instance_type, spec.zone)
                 raise
         return machine_view(answer["Instances"][0])
+
+    def rehearse(self, spec: LaunchSpec) -> None:
+        try:
+            with our_words():
+                self._launcher.run_instances(**self._parameters(spec), DryRun=True)
+        except Refused as error:
+            if error.code != "DryRunOperation":
+                raise
+
+    def _parameters(self, spec: LaunchSpec) -> dict[str, Any]:
+        subnet = self.config.subnets.get(spec.zone)
+        if subnet is None:
+            raise NotOffered(f"There is no subnet of ours in {spec.zone}.", code="NoSubnet")
+        return launch_parameters(
+            spec,
+            subnet=subnet,
+            security_group=self.config.security_group,
+            root_device=self._root_device(spec.image_id),
+            installation=self.config.installation,
+        )
 
     def _forget_zone(self, instance_type: str, zone: str) -> None:
         """AWS's list said that it offers the type there, and it does not: not asked there again today."""

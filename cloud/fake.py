@@ -22,6 +22,7 @@ from cloud.base import (
     TokenMismatch,
     Transient,
 )
+from cloud.fake_accounts import FakeAccounts
 from cloud.fake_catalog import FakeCatalog
 from cloud.fake_disks import FakeDisks
 from cloud.fake_faults import Faults
@@ -84,12 +85,17 @@ class FakeCloud:
         self._full: set[tuple[str, str]] = set()
         self._refusals: dict[tuple[str, str], CloudError] = {}
         self.cancelled_requests: set[str] = set()
+        self.accounts = FakeAccounts(self._another_account, self.faults)
+        self._first_number = 1  # no id of one account is an id of another
         self._blinded = False
         self._lock = threading.RLock()
 
     # -------------------------------------------------------------- the protocol
     def run(self, spec: LaunchSpec) -> MachineView:
         return self.faults.around("run", (spec,), lambda: self._run(spec))
+
+    def rehearse(self, spec: LaunchSpec) -> None:
+        self.faults.around("rehearse", (spec,), lambda: self._check_spec(spec))
 
     def find_by_token(self, token: str) -> MachineView | None:
         def find() -> MachineView | None:
@@ -205,6 +211,12 @@ class FakeCloud:
         other.disks.installation = installation
         return other
 
+    def _another_account(self, account_id: str) -> "FakeCloud":
+        other = FakeCloud(self.clock, boot_seconds=self.boot_seconds, stop_seconds=self.stop_seconds)
+        other.installation, other.images = self.installation, self.images
+        other._first_number = int(account_id) * 1000 + 1
+        return other
+
     # -------------------------------------------------------------- ground truth
     @property
     def machines(self) -> Mapping[str, FakeMachine]:
@@ -294,7 +306,7 @@ class FakeCloud:
         return self.offerings.get(instance_type, everywhere)
 
     def _make(self, spec: LaunchSpec) -> FakeMachine:
-        number = len(self._machines) + 1
+        number = len(self._machines) + self._first_number
         now = self.clock()
         machine = FakeMachine(
             cloud_id=f"i-{number:017x}",

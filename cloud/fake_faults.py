@@ -36,6 +36,7 @@ class Faults:
     """`error` may be any exception, also one that is no CloudError, so that a test can die between two lines."""
 
     calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    gate: Callable[[], BaseException | None] | None = None  # of a linked account: what keeps us out of it
     _before: list[_Fault] = field(default_factory=list)
     _after: list[_Fault] = field(default_factory=list)
     _hooks_before: list[_Hook] = field(default_factory=list)
@@ -72,6 +73,9 @@ class Faults:
         self.calls.append((op, args))
         _run_hooks(self._hooks_before, op, args)
         _strike(self._before, op, args)
+        shut = self.gate() if self.gate else None
+        if shut:
+            raise shut
         answer = effect()
         _run_hooks(self._hooks_after, op, args)
         _strike(self._after, op, args)

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 import pytest
 
+from cloud.accounts import LinkedAccount
 from cloud.ec2 import Ec2Cloud, Ec2Config
 
 _START_SECONDS = 30
@@ -73,6 +74,21 @@ class SimulatedAws:
 
     def power_off(self, cloud_id: str) -> None:
         self.ask("POST", "power-off", {"cloud_id": cloud_id})
+
+    def link(self, account_id: str, external_id: str | None) -> LinkedAccount:
+        """As if the template was deployed in that account. Without an external id its role has no condition."""
+        told = self.ask("POST", "accounts", {"account_id": account_id, "external_id": external_id})
+        return LinkedAccount(
+            account_id=account_id,
+            role_arn=told["role_arn"],
+            external_id=external_id or "",
+            scheduler_role_arn=told["scheduler_role_arn"],
+            subnets=tuple(sorted(told["subnets"].items())),
+            security_group=told["security_group"],
+        )
+
+    def unlink(self, account_id: str) -> None:
+        self.ask("DELETE", "accounts", {"account_id": account_id})
 
     def config(self, installation: str = "") -> Ec2Config:
         return Ec2Config(

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,31 +18,33 @@ from moto.ec2.models.instances import Instance, StateReason
 from cloud.sim.machine import STATE_CODES, Machine
 
 ACCOUNT = "123456789012"
+_choosing = threading.RLock()
 
 
-def backend(region: str) -> Any:
-    return ec2_backends[ACCOUNT][region]
+def backend(region: str, account: str = ACCOUNT) -> Any:
+    return ec2_backends[account][region]
 
 
 @contextmanager
 def ids_ending(suffix: str) -> Iterator[None]:
     """Every id that moto makes inside ends with `suffix` (a second one of a kind: with a hash of it).
 
-    Not for two threads at once: callers hold the world's lock.
+    For one thread at a time: each account's callers hold only their own world's lock.
     """
     counters: dict[str, Iterator[int]] = defaultdict(itertools.count)
-    original = moto_ids.random_id
 
     def chosen(prefix: str = "", size: int = 17) -> str:
         number = next(counters[prefix])
         again = hashlib.sha256(f"{suffix}{number}".encode()).hexdigest()[:17]
         return f"{prefix}-{again if number else suffix}"
 
-    moto_ids.random_id = chosen
-    try:
-        yield
-    finally:
-        moto_ids.random_id = original
+    with _choosing:
+        original = moto_ids.random_id
+        moto_ids.random_id = chosen
+        try:
+            yield
+        finally:
+            moto_ids.random_id = original
 
 
 def _own_tags(resource: Any) -> list[dict[str, str]]:
@@ -53,9 +56,9 @@ def _own_tags(resource: Any) -> list[dict[str, str]]:
 class BaseMachines:
     """The base server's own record of each machine, for everything we do not make stricter (volumes, tags, status)."""
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, account: str = ACCOUNT) -> None:
         TaggedEC2Resource.get_tags = _own_tags
-        self.backend = backend(region)
+        self.backend = backend(region, account)
         self._instances: dict[str, Instance] = {}
 
     def make(self, machine: Machine) -> None:

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cloud.sim.accounts import Accounts
 from cloud.sim.billing import Billing
 from cloud.sim.costs import Costs
 from cloud.sim.faults import Faults
 from cloud.sim.loads import SimulatedLoads
 from cloud.sim.machine import Machine
-from cloud.sim.network import Network
 from cloud.sim.offers import Offers
 from cloud.sim.rules import Rules
-from cloud.sim.world import World
 
 Answer = tuple[int, Any]
 
@@ -26,13 +25,13 @@ class Control:
     · `/sim/quotas` (POST: `{"code", "vcpus"}`, or `{"code", "status"}` to answer what was asked) · `POST /sim/prices`
     `{type: "USD per hour"}` · `POST /sim/parameters` `{SSM parameter: image id}`
     · `POST /sim/loads` (what CloudWatch measured)
+    · `POST /sim/accounts` (link one; DELETE: its role is deleted)
     · `POST /sim/power-off` `{"cloud_id": …}`: what `poweroff` inside the machine does.
     """
 
     def __init__(
         self,
-        world: World,
-        network: Network,
+        accounts: Accounts,
         billing: Billing,
         costs: Costs,
         offers: Offers,
@@ -40,13 +39,12 @@ class Control:
         faults: Faults,
         rules: Rules,
     ) -> None:
-        self._world = world
-        self._network = network
+        self._accounts = accounts
         self._faults = faults
         self._rules = rules
         self._pages: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("GET", "/sim/health"): lambda _body: {"ok": True},
-            ("GET", "/sim/network"): lambda _body: network.told(),
+            ("GET", "/sim/network"): lambda _body: accounts.home.network.told(),
             ("GET", "/sim/machines"): lambda _body: self._machines(),
             ("GET", "/sim/settings"): lambda _body: rules.told(),
             ("POST", "/sim/settings"): self._change,
@@ -64,8 +62,12 @@ class Control:
             ("POST", "/sim/prices"): offers.reprice,
             ("POST", "/sim/parameters"): offers.know_parameters,
             ("POST", "/sim/loads"): loads.know,
-            ("POST", "/sim/reclaim"): lambda body: world.reclaim(body["cloud_id"], float(body.get("notice_s", 120))),
-            ("POST", "/sim/power-off"): lambda body: world.power_off(body["cloud_id"]),
+            ("POST", "/sim/reclaim"): lambda body: accounts.home.world.reclaim(
+                body["cloud_id"], float(body.get("notice_s", 120))
+            ),
+            ("POST", "/sim/power-off"): lambda body: self._power_off(body["cloud_id"]),
+            ("POST", "/sim/accounts"): accounts.link,
+            ("DELETE", "/sim/accounts"): accounts.unlink,
         }
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
@@ -85,15 +87,23 @@ class Control:
         self._faults.plan(values)
         return self._faults.told()
 
+    def _power_off(self, cloud_id: str) -> None:
+        for account in self._accounts.all():
+            account.world.power_off(cloud_id)
+
     def _machines(self) -> list[dict[str, Any]]:
-        with self._world.lock:
-            now = self._world.settle()
-            return [_told(machine, now) for machine in self._world.machines.values()]
+        told = []
+        for account in self._accounts.all():
+            with account.world.lock:
+                now = account.world.settle()
+                told += [_told(machine, account.number, now) for machine in account.world.machines.values()]
+        return told
 
 
-def _told(machine: Machine, now: float) -> dict[str, Any]:
+def _told(machine: Machine, account: str, now: float) -> dict[str, Any]:
     return {
         "cloud_id": machine.cloud_id,
+        "account_id": account,
         "token": machine.token,
         "state": machine.state,
         "reason": machine.reason[0],

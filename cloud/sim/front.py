@@ -9,13 +9,11 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from cloud.sim import files
+from cloud.sim.accounts import Accounts
 from cloud.sim.control import Control
 from cloud.sim.errors import error_body, status_of
 from cloud.sim.faults import DROPPED, Fault, Faults, Place
-from cloud.sim.network import Network
 from cloud.sim.rules import Rules
-from cloud.sim.schedules import Schedules
-from cloud.sim.world import World
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -32,18 +30,14 @@ class Front:
         self,
         base: Callable[[Environ, Start], Iterable[bytes]],
         control: Control,
-        world: World,
-        network: Network,
-        schedules: Schedules,
+        accounts: Accounts,
         services: Mapping[str, JsonService],
         faults: Faults,
         rules: Rules,
     ) -> None:
         self._base = base
         self._control = control
-        self._world = world
-        self._network = network
-        self._schedules = schedules
+        self._accounts = accounts
         self._services = services
         self._faults = faults
         self._rules = rules
@@ -96,7 +90,8 @@ class Front:
         answer = self._base(environ, lambda *args: kept.append(args))
         content = [b"".join(answer)]
         if path.startswith("/schedules") and op != "GetSchedule":
-            self._schedules.keep()
+            for account in self._accounts.all():
+                account.schedules.keep()
         start(*kept[0])
         return content
 
@@ -107,10 +102,12 @@ class Front:
         form = {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
         op = form.get("Action", path)
         if op == "RunInstances":
-            zone = self._network.zone_of.get(form.get("SubnetId", ""), "")
+            subnet = form.get("SubnetId", "")
+            zone = next((z for one in self._accounts.all() if (z := one.network.zone_of.get(subnet))), "")
             return op, [Place(zone, form.get("InstanceType", ""))]
         ids = [value for key, value in form.items() if key.startswith("InstanceId.")]
-        machines = [self._world.machines[one] for one in ids if one in self._world.machines]
+        known = [one.world.machines for one in self._accounts.all()]
+        machines = [machines[one] for one in ids for machines in known if one in machines]
         return op, [Place(one.zone, one.instance_type) for one in machines]
 
 

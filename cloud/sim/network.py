@@ -3,6 +3,7 @@
 Addresses are of the loopback network, so that a machine's private address really answers on this computer.
 """
 
+import hashlib
 import ipaddress
 import json
 import zlib
@@ -15,7 +16,6 @@ from cloud.sim.files import BUCKET
 _ZONE_LETTERS = "abcd"
 _ZONE_ADDRESSES = 4096
 _FIRST_ADDRESS = 10  # AWS keeps the first ones of each subnet for itself
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/lamplighter-scheduler"
 
 
 def block_of(folder: Path) -> ipaddress.IPv4Network:
@@ -25,13 +25,14 @@ def block_of(folder: Path) -> ipaddress.IPv4Network:
 
 
 class Network:
-    def __init__(self, region: str, folder: Path) -> None:
-        base, block = backend(region), block_of(folder)
-        with ids_ending("0f0c0f0c0f0c0f0c0"):
+    def __init__(self, region: str, folder: Path, account: str = ACCOUNT) -> None:
+        base, block = backend(region, account), block_of(folder)
+        self.account = account
+        with ids_ending(self._ending("0f0c0f0c0f0c0f0c0")):
             vpc = base.create_vpc(str(block))
-        with ids_ending("0f0c0f0c0f0c0f0c1"):
+        with ids_ending(self._ending("0f0c0f0c0f0c0f0c1")):
             group = base.create_security_group("lamplighter-machines", "Only the gateway comes in", vpc_id=vpc.id)
-        with ids_ending("0f0c0f0c0f0c0f0c2"):
+        with ids_ending("0f0c0f0c0f0c0f0c2"):  # a public one, known in every account
             image = base.register_image(name="lamplighter-course", description="The course's machine image")
         zones = [f"{region}{letter}" for letter in _ZONE_LETTERS]
         self.blocks: dict[str, ipaddress.IPv4Network] = dict(zip(zones, block.subnets(new_prefix=20), strict=False))
@@ -41,8 +42,12 @@ class Network:
         self.image_id = image.id
 
     def _subnet(self, base: Any, vpc_id: str, zone: str) -> str:
-        with ids_ending(f"0f0c0f0c0f0c0f0{zone[-1]}0"):
+        with ids_ending(self._ending(f"0f0c0f0c0f0c0f0{zone[-1]}0")):
             return str(base.create_subnet(vpc_id, str(self.blocks[zone]), availability_zone=zone).id)
+
+    def _ending(self, known: str) -> str:
+        """No id of one account is an id of another."""
+        return known if self.account == ACCOUNT else hashlib.sha256(f"{self.account}{known}".encode()).hexdigest()[:17]
 
     def next_ip(self, zone: str, launched_before: int) -> str:
         """Each machine its own, handed out in turn, so that a link to an ended machine reaches no other one."""
@@ -53,7 +58,7 @@ class Network:
             "subnets": self.subnets,
             "security_group": self.security_group,
             "image_id": self.image_id,
-            "scheduler_role_arn": ROLE_ARN,
+            "scheduler_role_arn": f"arn:aws:iam::{self.account}:role/lamplighter-scheduler",
             "bucket": BUCKET,
         }
 

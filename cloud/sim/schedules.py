@@ -22,22 +22,31 @@ _STOP = "arn:aws:scheduler:::aws-sdk:ec2:stopInstances"
 _RETRY_SECONDS = 5.0
 
 
+class Unrecognized(ServiceException):
+    code = "UnrecognizedClientException"
+    status_code = 403
+
+
 class Schedules:
-    def __init__(self, region: str, world: World, store: Store) -> None:
-        self._backend = scheduler_backends[ACCOUNT][region]
+    def __init__(
+        self, region: str, world: World, store: Store, account: str = ACCOUNT, closed: Callable[[], bool] = bool
+    ) -> None:
+        self._backend = scheduler_backends[account][region]
         self._world = world
         self._store = store
+        self._closed = closed
         self._create = self._backend.create_schedule
         self._update = self._backend.update_schedule
         self._backend.create_schedule = self._checked(self._create)
         self._backend.update_schedule = self._checked(self._update)
         self._tried: dict[str, tuple[int, float]] = {}  # by name: how often, when last
 
-    @staticmethod
-    def _checked(store: Callable[..., Any]) -> Callable[..., Any]:
+    def _checked(self, store: Callable[..., Any]) -> Callable[..., Any]:
         """What cannot run is refused when it is asked for, as AWS does."""
 
         def check(**asked: Any) -> Any:
+            if self._closed():
+                raise Unrecognized("The security token included in the request is invalid.")
             try:
                 due = due_at(asked["schedule_expression"], asked["schedule_expression_timezone"])
             except (ValueError, KeyError):

@@ -10,22 +10,18 @@ from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from cloud.sim import files, strict_disks, strict_ec2
-from cloud.sim.base_server import BaseMachines
+from cloud.sim.accounts import Account, Accounts
+from cloud.sim.base_server import ACCOUNT
 from cloud.sim.billing import TARGET as BILLING_TARGET
 from cloud.sim.billing import Billing
 from cloud.sim.control import Control
 from cloud.sim.costs import TARGET as COSTS_TARGET
 from cloud.sim.costs import Costs
-from cloud.sim.disks import Disks
 from cloud.sim.faults import Faults
 from cloud.sim.front import Front, JsonService
 from cloud.sim.loads import SimulatedLoads
-from cloud.sim.network import Network
 from cloud.sim.offers import TARGETS, Offers
 from cloud.sim.rules import Rules
-from cloud.sim.schedules import Schedules
-from cloud.sim.store import Store
-from cloud.sim.world import World
 
 _TICK_SECONDS = 0.1
 _ALIVE_SECONDS = 1.0
@@ -38,32 +34,26 @@ class Quiet(MotoRequestHandler):
 
 class Simulator:
     def __init__(self, folder: Path, *, region: str, rules: Rules, with_room: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._store = Store(folder / "aws.sqlite3")
-        self.network = Network(region, folder)
-        base = BaseMachines(region)
-        self.world = World(base, self._store, rules, self.network.next_ip)
-        if with_room:
-            from cloud.sim.room import Room
 
-            self.world.room = Room(folder / "machines", self.world.power_off, folder / "repositories", folder / "image")
-        self.schedules = Schedules(region, self.world, self._store)
-        faults, billing, costs = Faults(), Billing(self._store), Costs(self._store)
-        offers = Offers(self._store, rules, region, self.network.image_id)
-        self.world.vcpus_of = offers.vcpus
+        def account(number: str) -> Account:
+            place = folder if number == ACCOUNT else folder / "accounts" / number
+            return Account(number, place, region=region, rules=rules, with_room=with_room)
+
+        home = account(ACCOUNT)
+        self.accounts = Accounts(home, account)
+        faults, billing, costs = Faults(), Billing(home.store), Costs(home.store)
+        offers = Offers(home.store, rules, region, home.network.image_id)
+        home.world.vcpus_of = offers.vcpus
         services: dict[str, JsonService] = {BILLING_TARGET: billing, COSTS_TARGET: costs}
         services |= dict.fromkeys(TARGETS, offers)
-        self.disks = Disks(base, self._store, rules, lambda: self.world.room)
-        strict_ec2.install(self.world, base, self.network, self.disks)
-        strict_disks.install(self.disks, self.world)
+        strict_ec2.install(self.accounts.here)
+        strict_disks.install(self.accounts.here)
         files.install(region, folder / "bucket")
         self.app = Front(
             DomainDispatcherApplication(create_backend_app),
-            Control(self.world, self.network, billing, costs, offers, SimulatedLoads(region), faults, rules),
-            self.world,
-            self.network,
-            self.schedules,
+            Control(self.accounts, billing, costs, offers, SimulatedLoads(region), faults, rules),
+            self.accounts,
             services,
             faults,
             rules,
@@ -76,10 +66,9 @@ class Simulator:
         server = make_server(host, port, self.app, threaded=True, request_handler=Quiet)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda _number, _frame: self._stop.set())
-        self.disks.restore()
-        self.world.restore(self._store.all("alive").get("at", time.time()))
-        self.schedules.restore()
-        self.network.write(self._folder)
+        self.accounts.home.restore()
+        self.accounts.restore()
+        self.accounts.home.network.write(self._folder)
         threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
         print(f"Simulated AWS on http://{host}:{server.server_port}", flush=True)  # noqa: T201
         self._keep_time()
@@ -88,18 +77,18 @@ class Simulator:
     def _keep_time(self) -> None:
         parent = os.getppid()
         while not self._stop.wait(_TICK_SECONDS) and os.getppid() == parent:
-            now = self.world.settle()
-            self.schedules.run_due(now)
+            now = max(one.tick() for one in self.accounts.all())
             if now - self._alive_at >= _ALIVE_SECONDS:
                 self._note_alive(now)
 
     def _note_alive(self, now: float) -> None:
         """After a crash, machines ran until here."""
         self._alive_at = now
-        self._store.put("alive", "at", now)
+        for one in self.accounts.all():
+            one.store.put("alive", "at", now)
 
     def _close(self, server: BaseWSGIServer) -> None:
         server.shutdown()
         self._note_alive(time.time())
-        self.world.close()
-        self._store.close()
+        for one in self.accounts.all():
+            one.close()

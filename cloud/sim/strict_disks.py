@@ -1,77 +1,85 @@
 """EC2's actions on snapshots and images: what is asked is read here, `Disks` decides, moto writes the XML."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.responses import EC2Response
 
-from cloud.sim.base_server import ACCOUNT
+from cloud.sim.accounts import Account
 from cloud.sim.disks import Disks, Image, Snapshot
 from cloud.sim.errors import Ec2Error
 from cloud.sim.machine import Machine
-from cloud.sim.world import World
 
 _LARGEST = 1000
 
 
-def install(disks: Disks, world: World) -> None:
+Here = Callable[[EC2Response], Account]
+
+
+def install(here: Here) -> None:
     """Puts our actions in the place of moto's, for the whole process."""
-    _install_snapshots(disks, world)
-    _install_images(disks, world)
+    _install_snapshots(here)
+    _install_images(here)
 
 
-def _install_snapshots(disks: Disks, world: World) -> None:
+def _install_snapshots(here: Here) -> None:
     def create_snapshots(self: EC2Response) -> ActionResult:
         asked = self._get_param("InstanceSpecification", {})
-        [machine] = world.find([asked.get("InstanceId", "")])
+        mine = here(self)
+        [machine] = mine.world.find([asked.get("InstanceId", "")])
         tags = self._parse_tag_specification().get("snapshot", {})
-        found = disks.take(machine, tags, self._get_param("Description") or "")
-        return ActionResult({"Snapshots": [_snapshot(found) | {"State": "pending"}]})
+        found = mine.disks.take(machine, tags, self._get_param("Description") or "")
+        return ActionResult({"Snapshots": [_snapshot(found, mine.number) | {"State": "pending"}]})
 
     def describe_snapshots(self: EC2Response) -> ActionResult:
         _only_own(self, "OwnerIds")
         now = datetime.now(UTC).timestamp()
         filters = self._filters_from_querystring()
-        with disks.lock:
-            all_of_them = [(_snapshot(one), one.tags, one.state(now)) for one in disks.snapshots.values()]
+        mine = here(self)
+        with mine.disks.lock:
+            found = list(mine.disks.snapshots.values())
+            all_of_them = [(_snapshot(one, mine.number), one.tags, one.state(now)) for one in found]
         told = [dict(one, State=state) for one, tags, state in all_of_them if _fits(filters, tags, status=state)]
         page, token = _page(self, told)
         return ActionResult({"Snapshots": page, "NextToken": token})
 
     def delete_snapshot(self: EC2Response) -> EmptyResult:
-        disks.delete(self._get_param("SnapshotId") or "")
+        here(self).disks.delete(self._get_param("SnapshotId") or "")
         return EmptyResult()
 
     for action in (create_snapshots, describe_snapshots, delete_snapshot):
         setattr(EC2Response, action.__name__, action)
 
 
-def _install_images(disks: Disks, world: World) -> None:
+def _install_images(here: Here) -> None:
     def register_image(self: EC2Response) -> ActionResult:
         root = _root_of(self)
         tags = self._parse_tag_specification().get("image", {})
-        image = disks.register(self._get_param("Name"), root["Ebs"]["SnapshotId"], root["DeviceName"], tags)
+        image = here(self).disks.register(self._get_param("Name"), root["Ebs"]["SnapshotId"], root["DeviceName"], tags)
         return ActionResult({"ImageId": image.image_id})
 
     def create_image(self: EC2Response) -> ActionResult:
-        [machine] = world.find([self._get_param("InstanceId") or ""])
+        mine = here(self)
+        [machine] = mine.world.find([self._get_param("InstanceId") or ""])
         _check_reboot(self, machine)
         tags = self._parse_tag_specification()
-        image = disks.save(machine, self._get_param("Name"), tags.get("image", {}), tags.get("snapshot", {}))
+        image = mine.disks.save(machine, self._get_param("Name"), tags.get("image", {}), tags.get("snapshot", {}))
         return ActionResult({"ImageId": image.image_id})
 
     def deregister_image(self: EC2Response) -> ActionResult:
-        disks.deregister(self._get_param("ImageId") or "")
+        here(self).disks.deregister(self._get_param("ImageId") or "")
         return ActionResult({"Return": True})
 
     base_images = EC2Response.describe_images
 
     def describe_images(self: EC2Response) -> ActionResult:
+        mine = here(self)
         ids, filters = self._get_param("ImageIds", []), self._filters_from_querystring()
-        if ids and not set(ids) <= set(disks.images):
+        if ids and not set(ids) <= set(mine.disks.images):
             return base_images(self)
-        told = _own_images(disks, ids, filters)
+        told = _own_images(mine, ids, filters)
         if ids:
             return ActionResult({"Images": told})
         _only_own(self, "Owners")
@@ -94,9 +102,9 @@ def _check_reboot(response: EC2Response, machine: Machine) -> None:
         raise Ec2Error("UnsupportedOperation", "Not simulated: an image of a running machine with a reboot")
 
 
-def _own_images(disks: Disks, ids: list[str], filters: dict[str, list[str]]) -> list[dict[str, Any]]:
-    chosen = [one for one in disks.images.values() if one.image_id in ids or not ids]
-    return [_image(disks, one) for one in chosen if _fits(filters, one.tags, name=one.name)]
+def _own_images(mine: Account, ids: list[str], filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+    chosen = [one for one in mine.disks.images.values() if one.image_id in ids or not ids]
+    return [_image(mine.disks, one, mine.number) for one in chosen if _fits(filters, one.tags, name=one.name)]
 
 
 def _only_own(response: EC2Response, name: str) -> None:
@@ -130,7 +138,7 @@ def _tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _snapshot(one: Snapshot) -> dict[str, Any]:
+def _snapshot(one: Snapshot, owner: str) -> dict[str, Any]:
     return {
         "SnapshotId": one.snapshot_id,
         "VolumeId": one.volume_id,
@@ -138,19 +146,19 @@ def _snapshot(one: Snapshot) -> dict[str, Any]:
         "FullSnapshotSizeInBytes": one.stored_bytes,
         "Description": one.description,
         "StartTime": datetime.fromtimestamp(one.started_at, UTC),
-        "OwnerId": ACCOUNT,
+        "OwnerId": owner,
         "Encrypted": True,
         "Tags": _tag_list(one.tags),
     }
 
 
-def _image(disks: Disks, one: Image) -> dict[str, Any]:
+def _image(disks: Disks, one: Image, owner: str) -> dict[str, Any]:
     disk = {"SnapshotId": one.snapshot_id, "VolumeSize": one.disk_gb, "VolumeType": "gp3", "DeleteOnTermination": True}
     return {
         "ImageId": one.image_id,
         "Name": one.name,
         "State": disks.state_of(one),
-        "OwnerId": ACCOUNT,
+        "OwnerId": owner,
         "Architecture": "x86_64",
         "RootDeviceName": one.root_device,
         "RootDeviceType": "ebs",

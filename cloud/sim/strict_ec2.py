@@ -7,20 +7,22 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.responses import EC2Response
 
-from cloud.sim.base_server import ACCOUNT, BaseMachines
+from cloud.sim.accounts import Account
+from cloud.sim.base_server import BaseMachines
 from cloud.sim.disks import Disks
 from cloud.sim.errors import Ec2Error
 from cloud.sim.listing import one_page, passes
 from cloud.sim.machine import STATE_CODES, Machine, disk_gb_of
 from cloud.sim.network import Network
 from cloud.sim.rules import spot_price
-from cloud.sim.world import Change, LaunchRequest, World
+from cloud.sim.world import Change, LaunchRequest
 
 _KNOWN = {
     "ImageId",
@@ -36,6 +38,7 @@ _KNOWN = {
     "BlockDeviceMapping",
     "TagSpecification",
     "InstanceMarketOptions",
+    "DryRun",
     "Action",
     "Version",
 }
@@ -43,12 +46,13 @@ _KNOWN_MODIFY = {"InstanceId", "InstanceType", "Action", "Version"}
 _USER_DATA_BYTES = 16384
 
 
-def install(world: World, base: BaseMachines, network: Network, disks: Disks) -> None:
-    """Puts our actions in the place of moto's, for the whole process."""
+def install(here: Callable[[EC2Response], Account]) -> None:
+    """Puts our actions in the place of moto's, for the whole process. `here`: the account that a request is about."""
 
     def run_instances(self: EC2Response) -> ActionResult:
-        machine = world.launch(_launch_request(self, base, network, disks))
-        return ActionResult(_reservation(machine, base))
+        mine = here(self)
+        asked = _launch_request(self, mine.base, mine.network, mine.disks)
+        return ActionResult(_reservation(mine.world.launch(asked), mine))
 
     def describe_instances(self: EC2Response) -> ActionResult:
         filters = self._filters_from_querystring()
@@ -57,44 +61,45 @@ def install(world: World, base: BaseMachines, network: Network, disks: Disks) ->
         if ids and size is not None:
             text = "The parameter instancesSet cannot be used with the parameter maxResults"
             raise Ec2Error("InvalidParameterCombination", text)
-        with world.lock:
-            found = world.find(ids) if ids else world.listed()
-            matching = [one for one in found if passes(one, base.get(one.cloud_id), filters)]
+        mine = here(self)
+        with mine.world.lock:
+            found = mine.world.find(ids) if ids else mine.world.listed()
+            matching = [one for one in found if passes(one, mine.base.get(one.cloud_id), filters)]
             page, token = one_page(matching, size, self._get_param("NextToken"))
-            return ActionResult({"Reservations": [_reservation(one, base) for one in page], "NextToken": token})
+            return ActionResult({"Reservations": [_reservation(one, mine) for one in page], "NextToken": token})
 
     def start_instances(self: EC2Response) -> ActionResult:
-        return _changes("StartingInstances", world.start(_ids(self)))
+        return _changes("StartingInstances", here(self).world.start(_ids(self)))
 
     def stop_instances(self: EC2Response) -> ActionResult:
         force = bool(self._get_param("Force", False))
-        return _changes("StoppingInstances", world.stop(_ids(self), force=force))
+        return _changes("StoppingInstances", here(self).world.stop(_ids(self), force=force))
 
     def terminate_instances(self: EC2Response) -> ActionResult:
-        return _changes("TerminatingInstances", world.terminate(_ids(self)))
+        return _changes("TerminatingInstances", here(self).world.terminate(_ids(self)))
 
     for action in (run_instances, describe_instances, start_instances, stop_instances, terminate_instances):
         setattr(EC2Response, action.__name__, action)
-    _install_changes(world)
+    _install_changes(here)
     # The base says "pending" to every launch; a repeated one tells the state of the machine that it finds.
     EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("RunInstances.Reservation.Instances.Instance.State", None)
 
 
-def _install_changes(world: World) -> None:
+def _install_changes(here: Callable[[EC2Response], Account]) -> None:
     def reboot_instances(self: EC2Response) -> EmptyResult:
-        world.restart(_ids(self))
+        here(self).world.restart(_ids(self))
         return EmptyResult()
 
     def modify_instance_attribute(self: EC2Response) -> EmptyResult:
         wanted = self._get_param("InstanceType", {})
         if not wanted or {key.split(".")[0] for key in self.querystring} - _KNOWN_MODIFY:
             raise Ec2Error("UnsupportedOperation", "Not simulated for ModifyInstanceAttribute: all but InstanceType")
-        world.change_type(self._get_param("InstanceId") or "", wanted["Value"])
+        here(self).world.change_type(self._get_param("InstanceId") or "", wanted["Value"])
         return EmptyResult()
 
     def cancel_spot_instance_requests(self: EC2Response) -> ActionResult:
         ids: list[str] = self._get_param("SpotInstanceRequestIds", [])
-        world.cancel_spot(ids)
+        here(self).world.cancel_spot(ids)
         told = [{"SpotInstanceRequestId": one, "State": "cancelled"} for one in ids]
         return ActionResult({"CancelledSpotInstanceRequests": told})
 
@@ -137,9 +142,9 @@ def _state(name: str) -> dict[str, Any]:
     return {"Code": STATE_CODES[name], "Name": name}
 
 
-def _reservation(machine: Machine, base: BaseMachines) -> dict[str, Any]:
-    instance = base.get(machine.cloud_id)
-    return {"ReservationId": f"r-{machine.suffix}", "OwnerId": ACCOUNT, "Groups": [], "Instances": [instance]}
+def _reservation(machine: Machine, mine: Account) -> dict[str, Any]:
+    instance = mine.base.get(machine.cloud_id)
+    return {"ReservationId": f"r-{machine.suffix}", "OwnerId": mine.number, "Groups": [], "Instances": [instance]}
 
 
 def _launch_request(response: EC2Response, base: BaseMachines, network: Network, disks: Disks) -> LaunchRequest:
@@ -151,6 +156,8 @@ def _launch_request(response: EC2Response, base: BaseMachines, network: Network,
         raise Ec2Error("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
     mappings = response._parse_block_device_mapping()
     behavior = response._get_param("InstanceInitiatedShutdownBehavior") or "stop"
+    if response._get_param("DryRun", False):
+        raise Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     return LaunchRequest(
         token=response._get_param("ClientToken") or "",
         fingerprint=_fingerprint(response),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pytest
 
+from cloud.accounts import LinkedAccount
 from cloud.base import Cloud, CloudState, LaunchSpec, MachineView, Transient
 from cloud.fake import FakeCloud
 from tests.simulated_aws import QUICK, SimulatedAws, aws_credentials, ec2_cloud, sim, simulated_aws, until
@@ -41,6 +42,8 @@ class Stage(Protocol):
     def calls(self, op: str) -> int: ...
     def slow_snapshots(self, seconds: float) -> None: ...
     def slow_boots(self, seconds: float) -> None: ...
+    def link(self, account_id: str, external_id: str | None) -> LinkedAccount: ...
+    def unlink(self, account: LinkedAccount) -> None: ...
 
 
 def spec(stage: Stage, **changes: object) -> LaunchSpec:
@@ -129,6 +132,16 @@ class FakeStage:
     def slow_boots(self, seconds: float) -> None:
         self.cloud.boot_seconds = seconds
 
+    def link(self, account_id: str, external_id: str | None) -> LinkedAccount:
+        role = f"arn:aws:iam::{account_id}:role/lamplighter-linked"
+        self.cloud.accounts.open_role(role, account_id, external_id)
+        zones = tuple((zone, f"subnet-{zone}") for zone in ("us-east-1a", "us-east-1b"))
+        stops = f"arn:aws:iam::{account_id}:role/lamplighter-scheduler"
+        return LinkedAccount(account_id, role, external_id or "", stops, zones, "sg-1")
+
+    def unlink(self, account: LinkedAccount) -> None:
+        self.cloud.accounts.delete_role(account.role_arn)
+
     def slow_snapshots(self, seconds: float) -> None:
         self.cloud.disks.snapshot_seconds = seconds
 
@@ -213,6 +226,12 @@ class SimStage:
 
     def slow_boots(self, seconds: float) -> None:
         self._sim.change(boot_seconds=seconds)
+
+    def link(self, account_id: str, external_id: str | None) -> LinkedAccount:
+        return self._sim.link(account_id, external_id)
+
+    def unlink(self, account: LinkedAccount) -> None:
+        self._sim.unlink(account.account_id)
 
     def slow_snapshots(self, seconds: float) -> None:
         self._sim.change(snapshot_seconds=seconds)

@@ -165,6 +165,8 @@ _SPECIAL: dict[str, Callable[[str, Params], list[Request]]] = {
     "ec2:DeleteSnapshot": lambda a, p: [Request(a, f"{EC2_SHARED}snapshot/{p['SnapshotId']}", OURS)],
     "ec2:DeregisterImage": lambda a, p: [Request(a, f"{EC2_SHARED}image/{p['ImageId']}", OURS)],
     **dict.fromkeys(("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"), _schedule),
+    "sts:AssumeRole": lambda a, p: [Request(a, p["RoleArn"])],
+    "sts:GetCallerIdentity": lambda _a, _p: [],  # everybody may ask who they are
     "ssm:GetParameter": _parameter,
     **dict.fromkeys(
         (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cloud.accounts import Accounts
 from cloud.base import Cloud, CloudState, LaunchSpec
 from cloud.catalog import Catalog
 from cloud.disks import Disks, SnapshotSpec, SnapshotState
@@ -70,6 +71,7 @@ def ask_everything(real: Ec2Cloud, sim: SimulatedAws, used: set[str]) -> None:
     spec = LaunchSpec(token, "mrights", "g4dn.xlarge", zone, sim.network["image_id"], 64, "", {"course": "dl19"})
     one = cloud.run(spec).cloud_id
     cloud.find_by_token(token)
+    cloud.rehearse(spec)
     for minutes in (10, 20):
         cloud.schedule_stop(one, datetime.now(UTC) + timedelta(minutes=minutes))
     reach(one, CloudState.RUNNING)
@@ -92,8 +94,16 @@ def ask_everything(real: Ec2Cloud, sim: SimulatedAws, used: set[str]) -> None:
     disks.delete_snapshots([made.snapshot_id])
     disks.images()
     ask_the_catalog(catalog, sim)
+    enter_another_account(Witness(cloud.accounts, used), sim)
     cloud.cancel_scheduled_stop(one)
     cloud.terminate([one])
+
+
+def enter_another_account(accounts: Any, sim: SimulatedAws) -> None:
+    assert accounts.own_arn()
+    account = sim.link("210987654321", secrets.token_hex(16))
+    accounts.enter(account.role_arn, account.external_id)
+    accounts.door(account).describe_all()
 
 
 def ask_the_catalog(catalog: Any, sim: SimulatedAws) -> None:
@@ -122,7 +132,7 @@ def methods(*protocols: type) -> set[str]:
 
 def test_no_right_is_missing_and_none_is_unused(heard: tuple[Ear, set[str]], sim: SimulatedAws) -> None:
     ear, used = heard
-    assert methods(Cloud, Disks, Catalog) - {"catalog", "disks"} <= used, "a new verb of the door is not asked here"
+    assert methods(Cloud, Disks, Catalog, Accounts) - {"catalog", "disks", "accounts"} <= used, "a new verb of the door is not asked here"
     rights = policy("portal-policy.json", sim.network)
     missing, granted = [], set()
     for request in ear.requests():
