@@ -86,7 +86,7 @@ class FakeCloud:
         self._refusals: dict[tuple[str, str], CloudError] = {}
         self.cancelled_requests: set[str] = set()
         self.accounts = FakeAccounts(self._another_account, self.faults)
-        self._first_number = 1  # no id of one account is an id of another
+        self._ids_from = 0  # no id of one account is an id of another
         self._blinded = False
         self._lock = threading.RLock()
 
@@ -214,7 +214,7 @@ class FakeCloud:
     def _another_account(self, account_id: str) -> "FakeCloud":
         other = FakeCloud(self.clock, boot_seconds=self.boot_seconds, stop_seconds=self.stop_seconds)
         other.installation, other.images = self.installation, self.images
-        other._first_number = int(account_id) * 1000 + 1
+        other._ids_from = int(account_id) * 1000
         return other
 
     # -------------------------------------------------------------- ground truth
@@ -306,10 +306,10 @@ class FakeCloud:
         return self.offerings.get(instance_type, everywhere)
 
     def _make(self, spec: LaunchSpec) -> FakeMachine:
-        number = len(self._machines) + self._first_number
+        number = len(self._machines) + 1
         now = self.clock()
         machine = FakeMachine(
-            cloud_id=f"i-{number:017x}",
+            cloud_id=f"i-{self._ids_from + number:017x}",
             installation=self.installation,
             spec=spec,
             instance_type=spec.instance_type,

@@ -56,7 +56,7 @@ def kept_until(closing: Closing, owner: Enrollment) -> datetime:
 def machines_of(closing: Closing) -> QuerySet[Instance]:
     """All that have not ended, whoever's they are."""
     machines = Instance.objects.filter(course=closing.course_id).exclude(state__in=ENDED)
-    return machines.select_related("owner__limits", "course__machine_policy", "preset").order_by("pk")
+    return machines.select_related("owner__limits", "course__machine_policy", "preset", "account").order_by("pk")
 
 
 def found(machines: Sequence[Instance]) -> list[Found]:

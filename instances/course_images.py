@@ -27,6 +27,10 @@ def request_image(instance: Instance, title: str, *, who: User, now: datetime) -
     machine = rows.get(pk=instance.pk)
     if machine.owner.role not in STAFF_ROLES:
         raise LaunchRefused(_("Only a machine of the course staff can become the course's image."))
+    if machine.account_id is not None:
+        raise LaunchRefused(
+            _("This machine runs in another AWS account; the course's image must lie in the course's own.")
+        )
     if machine.state != State.STOPPED:
         raise LaunchRefused(_("Stop the machine first: an image shows the disk at rest."))
     return CourseImage.objects.create(

@@ -12,6 +12,7 @@ from instances import queries
 from instances.models import Instance, SweepBeat
 from instances.states import State
 from instances.sweeps import repair
+from instances.sweeps.linked import soon
 from instances.sweeps.readiness import Probe, answers, mark_ready
 
 STEP_SECONDS = 1  # notebooks are knocked at so often; that asks AWS nothing
@@ -36,17 +37,20 @@ def end_step(now: datetime) -> None:
 
 def follow(cloud: Cloud, now: datetime, *, probe: Probe = answers) -> bool:
     """One look. False when nobody waits any more."""
-    if not _awaited(now):
+    awaited = _awaited(now)
+    if not awaited:
         return False
     if queries.repaired_since(now - timedelta(seconds=LOOK_SECONDS - STEP_SECONDS / 2)):
         mark_ready(probe, now)
     else:
         repair(cloud, now, probe=probe)
+        soon(cloud, now, [key for key in awaited if key is not None])
     return True
 
 
-def _awaited(now: datetime) -> bool:
-    """Somebody asked for a machine lately and is not in its notebook yet."""
+def _awaited(now: datetime) -> set[int | None]:
+    """Where somebody asked for a machine lately and is not in its notebook yet. None: in the course's own account."""
     asked = Q(state=State.LAUNCHING) | Q(state=State.REQUESTED, queued_at=None)
     coming = asked | Q(state=State.RUNNING, notebook_ready_at=None)
-    return Instance.objects.filter(coming, state_since__gte=now - PATIENCE).exists()
+    found = Instance.objects.filter(coming, state_since__gte=now - PATIENCE)
+    return set(found.order_by().values_list("account_id", flat=True).distinct())

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, Transient
+from instances.accounts import door_for
 from instances.drill_rules import schedule_after
 from instances.models import Instance
 from instances.stopping import request_stop
@@ -29,7 +30,7 @@ def arm(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
     if at is None or not machine.cloud_id:
         return False
     try:
-        cloud.schedule_stop(machine.cloud_id, at)
+        door_for(cloud, machine).schedule_stop(machine.cloud_id, at)
     except Transient as error:
         logger.warning("%s: timer not set yet: %s", machine, error)
         return False
@@ -49,7 +50,7 @@ def disarm(machine: Instance, *, cloud: Cloud) -> None:
     if not machine.cloud_id or machine.guard_until is None:
         return
     try:
-        cloud.cancel_scheduled_stop(machine.cloud_id)
+        door_for(cloud, machine).cancel_scheduled_stop(machine.cloud_id)
     except CloudError as error:
         logger.warning("%s: timer not cancelled: %s", machine, error)
 

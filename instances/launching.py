@@ -27,6 +27,7 @@ from cloud.base import (
 from cloud.quotas import quota_of
 from credits.vault import WrongKey
 from instances import books, guard, queueing
+from instances.accounts import door_for
 from instances.boot import UserDataTooLong, user_data
 from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
 from instances.launch_rules import Candidate, in_zones
@@ -65,7 +66,9 @@ def take_turn(instance_id: int, *, blocked: Lanes, cloud: Cloud, now: datetime) 
 
 
 def _read(instance_id: int) -> Instance:
-    whole = Instance.objects.select_related("owner__limits", "course__machine_policy", "preset", "restored_from")
+    whole = Instance.objects.select_related(
+        "owner__limits", "course__machine_policy", "preset", "restored_from", "account"
+    )
     return whole.get(pk=instance_id)
 
 
@@ -80,11 +83,12 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
     if not wanted:
         queueing.join(machine, WaitsFor.CAPACITY, now=now)
         return False
+    door = door_for(cloud, machine)
     try:
         if not find_image(machine, cloud=cloud):
             return False
-        zones = {c.instance_type: cloud.zones_offering(c.instance_type) for c in wanted}
-        image_id = machine.image_id or image_of(machine.preset, cloud)
+        zones = {c.instance_type: door.zones_offering(c.instance_type) for c in wanted}
+        image_id = machine.image_id or image_of(machine.preset, door)
     except Refused as error:
         logger.error("%s: cannot be restored: %s", machine, error)
         give_up(machine, refused_words(error), now=now, staff=True)
@@ -139,7 +143,7 @@ def _ask(machine: Instance, cloud: Cloud, clock: Callable[[], datetime]) -> bool
     if not still_ours(machine, clock()):
         return True  # the next round asks
     try:
-        view = cloud.run(spec)
+        view = door_for(cloud, machine).run(spec)
     except Transient as error:
         logger.warning("%s: no clear answer to %s: %s", machine, machine.token, error)
         end_call(machine)
@@ -203,7 +207,7 @@ def _beyond_quota(machine: Instance, cloud: Cloud, error: CloudError, now: datet
     full = quota_of(machine.instance_type)
     machine.candidates = [value for value in machine.candidates if quota_of(value[0]) != full]
     if not machine.candidates:
-        queueing.tell_staff_of_quota(machine, cloud, error, now=now)
+        queueing.tell_staff_of_quota(machine, door_for(cloud, machine), error, now=now)
     return _next_candidate(machine, error, WaitsFor.QUOTA, now)
 
 
@@ -212,7 +216,7 @@ def _find_mismatched(machine: Instance, cloud: Cloud, error: CloudError, now: da
     logger.error("%s: token %s was used with other parameters: %s", machine, machine.token, error)
     reason = _("AWS knows the token %(token)s with other parameters") % {"token": machine.token}
     tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(machine.course))
-    view = cloud.find_by_token(machine.token)
+    view = door_for(cloud, machine).find_by_token(machine.token)
     if view:
         adopt(machine, view, cloud=cloud, now=now)
 
@@ -260,9 +264,10 @@ def _drop_double(machine: Instance, view: MachineView, cloud: Cloud) -> None:
     if machine.cloud_id == view.cloud_id:
         return
     logger.error("%s: %s came too late for its row and is ended", machine, view.cloud_id)
+    door = door_for(cloud, machine)
     if view.spot_request:
-        cloud.cancel_spot([view.spot_request])
-    cloud.terminate([view.cloud_id])
+        door.cancel_spot([view.spot_request])
+    door.terminate([view.cloud_id])
 
 
 def give_up(machine: Instance, reason: str, *, now: datetime, staff: bool = False, mail: bool = False) -> bool:

@@ -118,6 +118,7 @@ class Instance(models.Model):
     slug = models.CharField(max_length=12, unique=True, default=new_slug)  # host label and tag
     owner = models.ForeignKey(Enrollment, models.PROTECT, related_name="instances")
     course = models.ForeignKey(Course, models.PROTECT, related_name="instances")
+    account = models.ForeignKey("CloudAccount", models.PROTECT, null=True, blank=True, db_index=False)  # null: our own
     preset = models.ForeignKey(Preset, models.PROTECT, related_name="instances")
     state = models.CharField(max_length=12, choices=STATES, default=State.REQUESTED)
     state_since = models.DateTimeField()
@@ -160,9 +161,7 @@ class Instance(models.Model):
     disk_since = models.DateTimeField(null=True, blank=True)
     disk_until = models.DateTimeField(null=True, blank=True)  # machine and disk were gone
     disk_metered_until = models.DateTimeField(null=True, blank=True)
-    restored_from = models.ForeignKey(
-        "instances.DiskSnapshot", models.PROTECT, null=True, blank=True, related_name="restored"
-    )
+    restored_from = models.ForeignKey("DiskSnapshot", models.PROTECT, "restored", null=True, blank=True)
     spot = models.BooleanField(default=False)  # at Spot's price in force, at most at `price_usd_hour`
     spot_request = models.CharField(max_length=40, blank=True)
     cloud_type = models.CharField(max_length=40, blank=True)  # its type at AWS; differs after a resize, until a start
@@ -384,6 +383,7 @@ class SweepBeat(models.Model):
         return self.name
 
 
+from instances.account_records import CloudAccount, TeamAccount  # noqa: E402, F401
 from instances.approval_records import LaunchApproval  # noqa: E402, F401
 from instances.closing_records import Closing  # noqa: E402, F401
 from instances.deadlines import DeadlinePeak  # noqa: E402, F401

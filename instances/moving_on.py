@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from courses.models import User
 from instances import books, snapshots
+from instances.accounts import refuse_unusable
 from instances.disk_rules import Standing
 from instances.launch_rules import affordable, refusal
 from instances.models import DiskSnapshot, Instance, InstanceEvent, Preset
@@ -34,12 +35,13 @@ def request_move_on(instance: Instance, preset: Preset, *, who: User | None, now
     Judged as a launch of now would be, so that nobody waits for a copy only to be refused after it.
     """
     owner = locked(instance.owner)
-    machine = Instance.objects.select_related("owner", "course", "preset").get(pk=instance.pk)
+    machine = Instance.objects.select_related("owner", "course", "preset", "account").get(pk=instance.pk)
     preset = Preset.objects.get(pk=preset.pk, course=machine.course_id)
     if machine.state != State.STOPPED:
         raise LaunchRefused(_("Stop the machine first: its disk is copied at rest."))
     if machine.proving:
         raise LaunchRefused(_("This machine belongs to a fire drill, whose cost was told before."))
+    refuse_unusable(machine.account)  # its copy lies there, and so will the new one
     kind = kind_of(preset)
     why = refusal(person_of(owner, preset, now), books.dates_for(owner, owner.course), kind, now)
     if why:

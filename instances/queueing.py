@@ -40,7 +40,8 @@ def waiting_of(machine: Instance) -> Waiting:
 def lanes_ahead(machine: Instance) -> Lanes:
     """What others wait for already, for somebody who comes now."""
     found: frozenset[str] = frozenset()
-    for one in in_queue().only("wanted", "queued_for", "queued_at").exclude(pk=machine.pk):
+    same = in_queue().filter(account=machine.account_id)  # another account's quota is no hindrance here
+    for one in same.only("wanted", "queued_for", "queued_at").exclude(pk=machine.pk):
         found |= lanes(waiting_of(one))
     return found
 
@@ -100,9 +101,10 @@ def served(machine: Instance, *, now: datetime) -> None:
 def tell_staff_of_quota(machine: Instance, cloud: Cloud, error: CloudError, *, now: datetime) -> None:
     """With the numbers: what AWS allows, what runs, how many wait."""
     name = quota_of(machine.instance_type)
-    if name is None or _told_lately({"quota": name.code}, now):
+    if name is None or _told_lately({"quota": _in_account(name.code, machine)}, now):
         return
-    facts = {"quota": name.code, "used": _vcpus_in_use(name), "allowed": _allowed(name, cloud)}
+    used = _vcpus_in_use(name, machine.account_id)
+    facts = {"quota": _in_account(name.code, machine), "used": used, "allowed": _allowed(name, cloud)}
     values = {
         "quota": f"{name.name} ({name.code})",
         "allowed": _("an unknown number of") if facts["allowed"] is None else facts["allowed"],
@@ -120,11 +122,17 @@ def tell_staff_of_quota(machine: Instance, cloud: Cloud, error: CloudError, *, n
 
 
 def tell_staff_of_account(machine: Instance, error: CloudError, *, now: datetime) -> None:
-    if _told_lately({"account": error.code}, now):
+    facts = {"account": _in_account(error.code, machine)}
+    if _told_lately(facts, now):
         return
     reason = _("AWS lets this account launch nothing, so every launch waits: %(text)s") % {"text": error}
     to = staff_address(machine.course)
-    tell(machine, Kind.TROUBLE, reason=reason, now=now, mail_to=to, facts={"account": error.code})
+    tell(machine, Kind.TROUBLE, reason=reason, now=now, mail_to=to, facts=facts)
+
+
+def _in_account(word: str, machine: Instance) -> str:
+    """Trouble in one account says nothing of another."""
+    return word if machine.account_id is None else f"{word}@{machine.account_id}"
 
 
 def _told_lately(facts: dict[str, str], now: datetime) -> bool:
@@ -133,8 +141,12 @@ def _told_lately(facts: dict[str, str], now: datetime) -> bool:
     return told.filter(**{f"facts__{name}": value}).exists()
 
 
-def _vcpus_in_use(name: QuotaName) -> int:
-    up = Instance.objects.filter(state__in=LIVE).exclude(cloud_id="").values_list("instance_type", flat=True)
+def _vcpus_in_use(name: QuotaName, account_id: int | None) -> int:
+    up = (
+        Instance.objects.filter(state__in=LIVE, account=account_id)
+        .exclude(cloud_id="")
+        .values_list("instance_type", flat=True)
+    )
     known = [facts_of(one) for one in up if quota_of(one) == name]
     return sum(facts.vcpu for facts in known if facts)
 

@@ -17,6 +17,8 @@ from credits import entitlement
 from credits.entitlement import BadRule, Rule
 from credits.vault import seal
 from instances import approvals, books, dialing
+from instances.account_records import CloudAccount
+from instances.accounts import account_for, refuse_unusable
 from instances.drill_rules import LEASES
 from instances.facts import limits_of
 from instances.guard_names import Guard
@@ -58,7 +60,9 @@ def request_launch(
     if why:
         raise LaunchRefused(words(why, preset, per_person=at_once(owner, preset)))
     wanted = affordable(kind)
-    machine = _new_row(owner, preset, wanted, now, snapshot, proving)
+    # A drill proves the course's own guards.
+    account = None if proving else account_for(owner, snapshot)
+    machine = _new_row(owner, preset, wanted, now, snapshot, proving, account)
     dialing.prepare(machine)
     # The dearest: falling back to another type must never need money that is not held.
     dearest = max(c.usd_hour for c in wanted) + machine.address_usd_hour
@@ -87,12 +91,15 @@ def request_start(instance: Instance, *, who: User | None, now: datetime, provin
     """
     owner = locked(instance.owner)
     # Locked before the money, as everywhere: the meter takes machine and money in this order, too.
-    rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related("owner", "course", "preset")
+    rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related(
+        "owner", "course", "preset", "account"
+    )
     machine = rows.get(pk=instance.pk)
     if machine.state != State.STOPPED:
         raise LaunchRefused(_("This machine is not stopped, so it cannot be started."))
     if machine.proving and proving is None:
         raise LaunchRefused(_("This machine belongs to a fire drill, which starts it and deletes it by itself."))
+    refuse_unusable(machine.account, new=False)
     # A preset that is no longer offered still starts: the work on its disk is its student's.
     kind = kind_of(machine.preset, enabled=True)
     why = refusal(person_of(owner, machine.preset, now), books.dates_for(owner, machine.course), kind, now)
@@ -177,7 +184,7 @@ def locked(enrollment: Enrollment) -> Enrollment:
     no_key, because charges refer to the enrollment while they hold the budgets that come next here.
     """
     rows = Enrollment.objects.select_for_update(no_key=True, of=("self",))
-    return rows.select_related("course", "limits").get(pk=enrollment.pk)
+    return rows.select_related("course", "limits", "team__bound_account__account").get(pk=enrollment.pk)
 
 
 def _lock_team(owner: Enrollment, preset: Preset) -> None:
@@ -193,6 +200,7 @@ def _new_row(
     now: datetime,
     snapshot: DiskSnapshot | None,
     proving: Guard | None,
+    account: CloudAccount | None,
 ) -> Instance:
     # A copy is restored to a disk of at least its machine's size: AWS takes no smaller one.
     disk_gb = max(preset.disk_gb, snapshot.instance.disk_gb) if snapshot else preset.disk_gb
@@ -200,6 +208,7 @@ def _new_row(
     return Instance.objects.create(
         owner=owner,
         course=owner.course,
+        account=account,
         preset=preset,
         state=State.REQUESTED,
         state_since=now,

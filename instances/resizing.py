@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud, CloudError, NotFound, Transient, WrongState
 from courses.models import User
 from instances import books
+from instances.accounts import door_for
 from instances.launch_rules import affordable, refusal
 from instances.models import Instance, InstanceEvent, Preset
 from instances.moves import tell
@@ -68,7 +69,7 @@ def fit(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
     if machine.cloud_type in ("", machine.instance_type):
         return True
     try:
-        cloud.change_type(machine.cloud_id, machine.instance_type)
+        door_for(cloud, machine).change_type(machine.cloud_id, machine.instance_type)
     except (Transient, NotFound, WrongState) as error:
         logger.warning("%s: not %s yet: %s", machine, machine.instance_type, error)
         return False

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, Transient
 from courses.models import User
+from instances.accounts import door_for
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.states import State
@@ -38,12 +39,12 @@ def restart(ids: list[int], *, cloud: Cloud, now: datetime) -> None:
 
 def _restart_one(pk: int, cloud: Cloud, now: datetime) -> None:
     wanted = Instance.objects.filter(pk=pk, state=State.RUNNING, restart_wanted_at__isnull=False)
-    machine = wanted.select_related("owner").first()
+    machine = wanted.select_related("owner", "account").first()
     # What was seen before is no sign of what comes up now.
     fresh: dict[str, Any] = {"restart_wanted_at": None, "notebook_ready_at": None, "warned_at": None}
     if machine is None or not wanted.update(**fresh, last_active_at=now):
         return
-    [outcome] = cloud.restart([machine.cloud_id])
+    [outcome] = door_for(cloud, machine).restart([machine.cloud_id])
     if outcome.error is None:
         tell(machine, Kind.MOVED, reason=_("Restarting"), now=now)
         return

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, Transient
 from courses.models import User
+from instances.accounts import door_for
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance, Preset
 from instances.refusals import LaunchRefused
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 def request_restore(snapshot: DiskSnapshot, preset: Preset, *, who: User | None, now: datetime) -> Instance:
     """A launch as any other, whose disk begins with the copy. Raises LaunchRefused or BudgetRefused."""
-    fresh = DiskSnapshot.objects.select_related("owner", "instance").get(pk=snapshot.pk)
+    fresh = DiskSnapshot.objects.select_related("owner", "instance__account").get(pk=snapshot.pk)
     if fresh.standing != Standing.KEPT:
         raise LaunchRefused(_("This copy is not there to be restored."))
     return request_launch(fresh.owner, preset, who=who, now=now, snapshot=fresh)
@@ -30,7 +31,8 @@ def find_image(machine: Instance, *, cloud: Cloud) -> bool:
         return True
     try:
         # AWS takes an image's name once: whoever dies before writing it down finds the same one again.
-        image_id = snapshot.image_id or cloud.disks.image_of(snapshot.cloud_id, name=f"lamplighter-{snapshot.slug}")
+        disks = door_for(cloud, machine).disks
+        image_id = snapshot.image_id or disks.image_of(snapshot.cloud_id, name=f"lamplighter-{snapshot.slug}")
     except Transient as error:
         logger.warning("%s: no image yet: %s", machine, error)
         return False

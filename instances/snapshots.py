@@ -14,6 +14,7 @@ from cloud.base import Cloud, CloudError, NotFound, Transient
 from cloud.disks import SnapshotSpec, SnapshotView
 from courses.models import User
 from instances import disk_books
+from instances.accounts import door_for
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance, InstanceEvent
 from instances.moves import tell
@@ -126,13 +127,13 @@ def take(pk: int, *, cloud: Cloud, now: datetime) -> None:
     free = Q(calling_until=None) | Q(calling_until__lte=now)
     mine = DiskSnapshot.objects.filter(free, pk=pk, standing=Standing.WANTED)
     ready = Q(then_delete=False) | Q(instance__state=State.STOPPED)  # what is deleted afterwards was at rest
-    snapshot = mine.filter(ready).select_related("instance", "owner", "course").first()
+    snapshot = mine.filter(ready).select_related("instance__account", "owner", "course").first()
     if snapshot is None or not mine.update(asked_at=now, calling_until=now + timedelta(seconds=CALL_SECONDS)):
         return
     tags = {"course": snapshot.course.slug, "owner": str(snapshot.owner.opaque_id)}
     spec = SnapshotSpec(snapshot.slug, snapshot.instance.cloud_id, snapshot.instance.slug, tags)
     try:
-        view = cloud.disks.snapshot(spec)
+        view = door_for(cloud, snapshot.instance).disks.snapshot(spec)
     except Transient as error:
         logger.warning("%s: no clear answer: %s", snapshot, error)
         DiskSnapshot.objects.filter(pk=pk).update(calling_until=None)
@@ -164,17 +165,19 @@ def fail(snapshot: DiskSnapshot, reason: str, *, now: datetime) -> bool:
 
 def delete(pk: int, *, cloud: Cloud, now: datetime) -> None:
     """Image first, then the copy; its books end when AWS has accepted."""
-    snapshot = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING).first()
+    going = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING)
+    snapshot = going.select_related("instance__account").first()
     if snapshot is None:
         return
     DiskSnapshot.objects.filter(pk=pk).update(asked_at=now)
+    disks = door_for(cloud, snapshot.instance).disks
     try:
         if snapshot.image_id:
-            cloud.disks.delete_image(snapshot.image_id)
+            disks.delete_image(snapshot.image_id)
     except CloudError as error:
         logger.warning("%s: its image is not deleted yet: %s", snapshot, error)
         return
-    [outcome] = cloud.disks.delete_snapshots([snapshot.cloud_id])
+    [outcome] = disks.delete_snapshots([snapshot.cloud_id])
     if outcome.error is None or isinstance(outcome.error, NotFound):
         gone = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING)
         gone.update(standing=Standing.DELETED, until=F("asked_at"))

@@ -35,7 +35,10 @@ def standing_of(machine: Instance, now: datetime) -> Standing | None:
     """None: not in the queue. Two queries."""
     if not waits(machine) or machine.queued_at is None:
         return None
-    waiting = [waiting_of(one) for one in in_queue().only("wanted", "queued_for", "queued_at")]
+    waiting = [
+        waiting_of(one)
+        for one in in_queue().filter(account=machine.account_id).only("wanted", "queued_for", "queued_at")
+    ]
     place = ahead_of(waiting_of(machine), waiting) + 1
     ends = machine.queued_at + LONGEST
     return Standing(place, machine.queued_at, ends, machine.next_try_at, estimate(_past(machine, now)))

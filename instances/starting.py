@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
 from instances import books, guard
+from instances.accounts import door_for
 from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
 from instances.launching import refused_words
 from instances.models import Instance, InstanceEvent
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     """Ask AWS to start the stopped machine of a row in LAUNCHING. AWS's own timer is set first. Safe to say twice."""
-    machine = Instance.objects.select_related("owner__limits", "course", "preset").get(pk=instance_id)
+    machine = Instance.objects.select_related("owner__limits", "course", "preset", "account").get(pk=instance_id)
     if machine.state != State.LAUNCHING or not machine.cloud_id or not claim_call(machine, now):
         return
     clock = running_clock(now)
@@ -32,7 +33,7 @@ def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     if not fit(machine, cloud=cloud, now=now):
         _not_fitting(machine, now)
     elif guard.arm(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
-        [outcome] = cloud.start([machine.cloud_id])
+        [outcome] = door_for(cloud, machine).start([machine.cloud_id])
         _after_start(machine, outcome.error, now)
     end_call(machine)
 

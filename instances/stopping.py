@@ -6,6 +6,7 @@ A stop is not done until AWS says stopped: the repair sweep verifies it and says
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud, NotFound, Outcome, Transient, WrongState
 from courses.models import User
 from instances import books
+from instances.accounts import by_door
 from instances.guard_names import Guard
 from instances.models import Instance
 from instances.moves import move
@@ -84,14 +86,18 @@ def stop(ids: Iterable[int], *, cloud: Cloud, now: datetime) -> None:
     machines = _claimed(list(ids), State.STOPPING, now)
     patient_since = now - timedelta(seconds=FORCE_SECONDS)
     forced = [m for m in machines if m.state_since <= patient_since]
-    _call(lambda batch: cloud.stop(batch), [m for m in machines if m not in forced])
-    _call(lambda batch: cloud.stop(batch, force=True), forced)
+    for door, patient in by_door(cloud, [m for m in machines if m not in forced]):
+        _call(door.stop, patient)
+    for door, slow in by_door(cloud, forced):
+        _call(partial(door.stop, force=True), slow)
 
 
 def terminate(ids: Iterable[int], *, cloud: Cloud, now: datetime) -> None:
     """Ask AWS to delete those of these machines that are in TERMINATING."""
     machines = _claimed(list(ids), State.TERMINATING, now)
-    _call(cloud.terminate, [m for m in machines if m not in _still_requested(machines, cloud)])
+    for door, together in by_door(cloud, machines):
+        waiting = _still_requested(together, door)
+        _call(door.terminate, [m for m in together if m not in waiting])
 
 
 def _still_requested(machines: Sequence[Instance], cloud: Cloud) -> list[Instance]:

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError
 from cloud.backends import cloud, files, loads
 from cloud.base import CloudError
 from instances import (
+    account_checks,
     course_images,
     following,
     home_calls,
@@ -19,7 +20,7 @@ from instances import (
     snapshots,
     sweeps,
 )
-from instances.models import Preset
+from instances.models import CloudAccount, Preset
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,17 @@ def check_preset(preset_id: int) -> None:
 @shared_task
 def send_quota_ask(ask_id: int) -> None:
     preflight.send(ask_id, cloud=cloud(), now=timezone.now())
+
+
+@shared_task
+def sweep_accounts() -> None:
+    sweeps.accounts(cloud(), timezone.now())
+
+
+@shared_task
+def check_account(account_id: int) -> None:
+    account = CloudAccount.objects.get(pk=account_id)
+    account_checks.attend(account, cloud=cloud(), now=timezone.now())
 
 
 @shared_task

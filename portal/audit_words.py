@@ -24,6 +24,11 @@ _OWN = {
     "launch_denied": _("Launch denied"),
     "quota_asked": _("Larger quota asked of AWS"),
     # Notes.
+    "account_added": _("AWS account linked"),
+    "account_stack": _("AWS account: its stack told"),
+    "account_bound": _("AWS account: a team's machines run there"),
+    "account_unbound": _("AWS account: a team's machines run in the course's own"),
+    "account_removed": _("AWS account removed"),
     "signed_in": _("Signed in"),
     "sign_in_refused": _("Sign-in refused"),
     "sign_in_failed": _("Sign-in failed"),

@@ -22,6 +22,8 @@ def _beat_table(sender: Celery, **_kwargs: object) -> None:
     sender.conf.beat_schedule = {
         # The order does not matter: each sweep looks at levels, never at what another one did.
         "repair": {"task": "instances.tasks.sweep_repair", "schedule": every, "options": {"expires": every}},
+        # Apart from the course's own account: one that answers slowly keeps no other machine waiting.
+        "accounts": {"task": "instances.tasks.sweep_accounts", "schedule": every, "options": {"expires": every}},
         "meter": {"task": "instances.tasks.sweep_meter", "schedule": every, "options": {"expires": every}},
         "look": {"task": "instances.tasks.sweep_look", "schedule": every, "options": {"expires": every}},
         "idle": {"task": "instances.tasks.sweep_idle", "schedule": every, "options": {"expires": every}},

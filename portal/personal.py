@@ -308,6 +308,8 @@ NOT_ABOUT: Mapping[str, str] = {
     "spend.Drift": "sums of charges against the provider's",
     "spend.Reconciliation": "staff: who looked",
     "instances.CourseImage": "staff: who saved it",
+    "instances.CloudAccount": "staff: who added it",
+    "instances.TeamAccount": "staff: who bound the team",
     "instances.Halt": "staff: who stopped the course",
     "instances.Closing": "staff: who announced it; its statement has ids and amounts",
     "instances.FireDrill": "staff: who lit the canary",

@@ -60,6 +60,7 @@ SECTIONS: Sequence[Section] = (
             Page("disks_desk", _("Disks")),
             Page("images_desk", _("Images")),
             Page("preflight", _("Preflight")),
+            Page("accounts_desk", _("AWS accounts"), instructors=True),
             Page("course_halt", _("Kill switch")),
         ),
     ),

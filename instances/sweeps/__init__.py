@@ -12,6 +12,7 @@ from instances.sweeps.halting import halts
 from instances.sweeps.homes import homes
 from instances.sweeps.idling import idle
 from instances.sweeps.leasing import lease
+from instances.sweeps.linked import accounts
 from instances.sweeps.looking import look
 from instances.sweeps.mailing import notices
 from instances.sweeps.metering import meter
@@ -21,6 +22,7 @@ from instances.sweeps.repairing import repair
 from instances.sweeps.spot import spot
 
 __all__ = [
+    "accounts",
     "alerts",
     "closings",
     "counting",

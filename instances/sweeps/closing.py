@@ -11,6 +11,7 @@ from cloud.base import Cloud, CloudError
 from credits import opening, queue
 from credits.models import CodeBatch
 from instances import closing_letters, snapshots
+from instances.accounts import by_door
 from instances.closing import LAST_CALL, REMIND, locked, open_closings
 from instances.closing_records import Closing
 from instances.closing_rules import CopyStep, Step, next_step
@@ -77,13 +78,15 @@ def _verify(due: list[Found], cloud: Cloud, now: datetime) -> None:
     unproved = [one for one in due if next_step(one.facts, now) is Step.VERIFY]
     if not unproved:
         return
-    try:
-        views = {view.snapshot_id: view for view in cloud.disks.snapshots()}
-    except CloudError as error:
-        logger.warning("closing: AWS cannot be read, nothing is deleted: %s", error)
-        return
-    for one in unproved:
-        note_verdict(one, views, now)
+    for door, machines in by_door(cloud, [one.machine for one in unproved]):
+        try:
+            views = {view.snapshot_id: view for view in door.disks.snapshots()}
+        except CloudError as error:
+            logger.warning("closing: AWS cannot be read, nothing is deleted: %s", error)
+            continue
+        for one in unproved:
+            if one.machine in machines:
+                note_verdict(one, views, now)
 
 
 # ------------------------------------------------------------------ what else there is

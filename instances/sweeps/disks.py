@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud, CloudError
 from cloud.disks import SnapshotView
 from instances import disk_books, moving_on, snapshots
+from instances.account_records import CloudAccount
+from instances.accounts import door_of
 from instances.disk_rules import (
     COSTS,
     IN_MOTION,
@@ -47,19 +49,21 @@ def disks(cloud: Cloud, now: datetime) -> int:
     began = time.monotonic()
     for_each("nightly copies", if_any(_nightly_candidates()), partial(_copy_tonight, now=now))
     for_each("archive", if_any(_unused(now)), partial(_archive, now=now))
-    looked_at = _mend_all(cloud, now)
+    looked_at = mend_copies(cloud, None, now)
     for_each("moving on", if_any(moving_on.due()), partial(moving_on.go_on, now=now))
     beat("disks", looked_at, seconds=time.monotonic() - began, now=now)
     return looked_at
 
 
 # ------------------------------------------------------------------ what was begun
-def _mend_all(cloud: Cloud, now: datetime) -> int:
-    rows = list(if_any(_there(now)))
+def mend_copies(cloud: Cloud, account: CloudAccount | None, now: datetime) -> int:
+    """Of one account; None: the course's own. What lies in another one cannot be seen from here, and is not missed."""
+    rows = list(if_any(_there(now).filter(instance__account=account)))
     if not rows:
         return 0
+    door = door_of(cloud, account)
     try:
-        views = cloud.disks.snapshots()
+        views = door.disks.snapshots()
     except CloudError as error:
         logger.warning("disks: AWS cannot be read, nothing is changed: %s", error)
         return 0
@@ -71,13 +75,13 @@ def _mend_all(cloud: Cloud, now: datetime) -> int:
     def mend(row: DiskSnapshot) -> None:
         view = by_id.get(row.cloud_id) if row.cloud_id else by_key.get(row.slug)
         facts = Row(Standing(row.standing), row.asked_at, row.calling_until, row.seen_at, row.since)
-        _act(row, view, decide_snapshot(facts, view, now), cloud, now)
+        _act(row, view, decide_snapshot(facts, view, now), cloud, door, now)
         if row.then_delete and _end_machine(row, now):
             going.append(row.instance_id)
 
     looked_at = for_each("disks", rows, mend)
     terminate(going, cloud=cloud, now=now)
-    _drop_doubles(views, cloud)
+    _drop_doubles(views, door)
     return looked_at
 
 
@@ -89,7 +93,7 @@ def _there(now: datetime) -> QuerySet[DiskSnapshot]:
     return rows.filter(due).select_related("instance__owner", "owner", "course").order_by("pk")
 
 
-def _act(row: DiskSnapshot, view: SnapshotView | None, do: Do | None, cloud: Cloud, now: datetime) -> None:
+def _act(row: DiskSnapshot, view: SnapshotView | None, do: Do | None, cloud: Cloud, door: Cloud, now: datetime) -> None:
     match do:
         case Do.TAKE:
             snapshots.take(row.pk, cloud=cloud, now=now)
@@ -99,7 +103,7 @@ def _act(row: DiskSnapshot, view: SnapshotView | None, do: Do | None, cloud: Clo
             _keep(row, view, now)
         case Do.FAIL:
             snapshots.fail(row, _("AWS could not copy the disk."), now=now)
-            cloud.disks.delete_snapshots([row.cloud_id])
+            door.disks.delete_snapshots([row.cloud_id])
         case Do.DELETE:
             snapshots.delete(row.pk, cloud=cloud, now=now)
         case Do.VANISHED:

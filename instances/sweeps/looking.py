@@ -86,7 +86,7 @@ def _ask(machine: Instance, ask: Ask, now: datetime) -> Sequence[Kernel] | None:
 
 
 def _measured(loads: Loads, silent: Sequence[Instance], now: datetime) -> dict[str, Load]:
-    ids = [machine.cloud_id for machine in silent if machine.cloud_id]
+    ids = [machine.cloud_id for machine in silent if machine.cloud_id and machine.account_id is None]
     try:
         return dict(loads.loads(ids, now - MEASURED, now)) if ids else {}
     except CloudError as error:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, MachineView
 from instances import books, guard
+from instances.accounts import door_for
 from instances.guard_proofs import ended_by, note_proof
 from instances.launching import adopt, launch
 from instances.models import Instance, InstanceEvent
@@ -73,7 +74,7 @@ def _request_stop(machine: Instance, view: MachineView | None, intent: Intent, w
 
 def _stop_again(machine: Instance, view: MachineView | None, intent: Intent, work: Round) -> None:
     """It runs although it was stopped here: somebody started it elsewhere. Nothing is held for that."""
-    error = work.cloud.stop([machine.cloud_id])[0].error
+    error = door_for(work.cloud, machine).stop([machine.cloud_id])[0].error
     if not machine.person_called:  # type: ignore[attr-defined]
         reason = _("This machine ran at AWS although it was stopped here. It is stopped again.")
         tell(machine, Kind.TROUBLE, reason=reason, now=work.now, facts={"error": str(error or "")})
@@ -84,7 +85,11 @@ def _runs(machine: Instance, view: MachineView | None, intent: Intent, work: Rou
     if view is None:
         return
     lease_until = books.lease_end(machine, view.launched_at)
-    fields: dict[str, Any] = {"private_ip": view.private_ip, "lease_until": lease_until, "calling_until": None}
+    fields: dict[str, Any] = {
+        "private_ip": view.private_ip,
+        "lease_until": lease_until,
+        "calling_until": None,
+    }
     with transaction.atomic():
         if move(machine, State.RUNNING, reason=_("Booting"), who=None, now=work.now, **fields):
             run = books.open_run(machine, view.launched_at)
@@ -152,7 +157,7 @@ def _absent(machine: Instance, view: MachineView | None, intent: Intent, work: R
 
 def _gone(machine: Instance, view: MachineView | None, intent: Intent, work: Round) -> None:
     """Asked once more in another way; then the books end at the last sign of life."""
-    if work.cloud.find_by_token(machine.token):
+    if door_for(work.cloud, machine).find_by_token(machine.token):
         return
     reason = _("AWS does not know this machine any more. It was counted until it was last seen.")
     run = books.last_run(machine)
@@ -169,7 +174,7 @@ def _gone(machine: Instance, view: MachineView | None, intent: Intent, work: Rou
 
 
 def _never_was(machine: Instance, view: MachineView | None, intent: Intent, work: Round) -> None:
-    found = work.cloud.find_by_token(machine.token)
+    found = door_for(work.cloud, machine).find_by_token(machine.token)
     if found:
         adopt(machine, found, cloud=work.cloud, now=work.now)
     else:

@@ -30,15 +30,17 @@ class _Round:
 
     def __init__(self, cloud: Cloud, now: datetime) -> None:
         self.cloud, self.now = cloud, now
-        self.blocked: Lanes = frozenset()
+        self._blocked: dict[int | None, Lanes] = {}  # by account: each has quotas of its own
         self.asked = 0
         self.halted = set(Halt.objects.filter(lifted_at=None).values_list("course", flat=True))
 
     def serve(self, machine: Instance) -> None:
         """Blocks first: whatever goes wrong with this one, nobody overtakes it."""
-        before, self.blocked = self.blocked, self.blocked | lanes(waiting_of(machine))
+        before, mine = self._blocked.get(machine.account_id, frozenset()), machine.account_id
+        self._blocked[mine] = before | lanes(waiting_of(machine))
         if machine.state == State.LAUNCHING or self._let_go(machine):
-            self.blocked = before if machine.state == State.FAILED else self.blocked
+            if machine.state == State.FAILED:
+                self._blocked[mine] = before
             return
         if not self._is_due(machine):
             return
@@ -46,9 +48,9 @@ class _Round:
         take_turn(machine.pk, blocked=before, cloud=self.cloud, now=self.now)
         machine.refresh_from_db(fields=("cloud_id", "state", "queued_for"))
         if machine.cloud_id or machine.state == State.FAILED:
-            self.blocked = before
+            self._blocked[mine] = before
         else:
-            self.blocked = before | lanes(waiting_of(machine))
+            self._blocked[mine] = before | lanes(waiting_of(machine))
 
     def _is_due(self, machine: Instance) -> bool:
         stopped = {None, machine.course_id} & self.halted

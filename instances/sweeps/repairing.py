@@ -13,6 +13,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from cloud.base import Cloud, CloudError, CloudState, MachineView
 from instances import guard
+from instances.account_records import CloudAccount
+from instances.accounts import door_of
 from instances.models import Instance, InstanceEvent, Run
 from instances.repair import ALIVE, MESSAGE_SECONDS, Row, decide_repair
 from instances.restarting import forgotten, restart
@@ -29,15 +31,29 @@ _GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
 
 
 def repair(cloud: Cloud, now: datetime, *, probe: Probe = answers) -> int:
-    """`probe` tells whether a notebook answers at an address."""
+    """Of the course's own account. `probe` tells whether a notebook answers at an address."""
     began = time.monotonic()
-    # Rows first: what the cloud says is then never older than the row that it is held against.
-    machines = list(_not_ended())
     try:
-        views = cloud.describe_all()
+        looked_at = repair_account(cloud, None, now)
     except CloudError as error:
         logger.warning("repair: the cloud cannot be read, nothing is changed: %s", error)
         return 0
+    restart(forgotten(now - timedelta(seconds=MESSAGE_SECONDS)), cloud=cloud, now=now)
+    mark_ready(probe, now)
+    beat("repair", looked_at, seconds=time.monotonic() - began, now=now)
+    return looked_at
+
+
+def repair_account(cloud: Cloud, account: CloudAccount | None, now: datetime) -> int:
+    """One account's rows and machines; None: the course's own. Raises CloudError when that account cannot be read:
+    then nothing is changed, and what runs there is unseen."""
+    # Rows first: what the cloud says is then never older than the row that it is held against.
+    machines = list(_not_ended().filter(account=account))
+    if account:
+        for machine in machines:
+            machine.account = account
+    door = door_of(cloud, account)
+    views = door.describe_all()
     _note_sightings(machines, views, now)
     work = Round(cloud, now)
     by_id = {view.cloud_id: view for view in views}
@@ -51,10 +67,7 @@ def repair(cloud: Cloud, now: datetime, *, probe: Probe = answers) -> int:
     looked_at = for_each("repair", machines, mend_one)
     stop(work.to_stop, cloud=cloud, now=now)
     terminate(work.to_terminate, cloud=cloud, now=now)
-    restart(forgotten(now - timedelta(seconds=MESSAGE_SECONDS)), cloud=cloud, now=now)
-    for_each("strays", [views], lambda found: end_strays(found, cloud=cloud, now=now))
-    mark_ready(probe, now)
-    beat("repair", looked_at, seconds=time.monotonic() - began, now=now)
+    for_each("strays", [views], lambda found: end_strays(found, cloud=door, now=now))
     return looked_at
 
 

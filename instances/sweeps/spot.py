@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from cloud.base import Cloud, CloudError
 from instances import books
+from instances.accounts import door_for
 from instances.models import Run
 from instances.sweeps.rounds import if_any, sweep_over
 
@@ -17,18 +18,24 @@ logger = logging.getLogger(__name__)
 
 def spot(cloud: Cloud, now: datetime) -> int:
     """One question for each type and zone in use."""
-    known: dict[tuple[str, str], list[tuple[datetime, Decimal]]] = {}
-    runs = Run.objects.filter(ended_at=None, instance__spot=True).select_related("instance").order_by("started_at")
+    known: dict[tuple[int | None, str, str], list[tuple[datetime, Decimal]]] = {}
+    runs = (
+        Run.objects.filter(ended_at=None, instance__spot=True)
+        .select_related("instance__account")
+        .order_by("started_at")
+    )
 
     def price(run: Run) -> None:
         where = (run.instance_type, run.instance.zone)
-        if where not in known:
+        # Each account gives its own names to the zones.
+        key = (run.instance.account_id, *where)
+        if key not in known:
             try:
-                known[where] = cloud.catalog.spot_prices(*where, run.started_at)
+                known[key] = door_for(cloud, run.instance).catalog.spot_prices(*where, run.started_at)
             except CloudError as error:
                 logger.warning("spot: no price of %s in %s: %s", *where, error)
-                known[where] = []
-        apply(run, known[where])
+                known[key] = []
+        apply(run, known[key])
 
     return sweep_over("spot", if_any(runs), price, now=now)
 

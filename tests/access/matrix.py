@@ -23,7 +23,17 @@ from courses.invitations import TeamInvitation
 from courses.models import Enrollment, Team
 from credits import drafts
 from instances.halts import Halt
-from instances.models import CourseImage, DiskSnapshot, FireDrill, HomeArchive, Instance, LaunchApproval, Preset, SshKey
+from instances.models import (
+    CloudAccount,
+    CourseImage,
+    DiskSnapshot,
+    FireDrill,
+    HomeArchive,
+    Instance,
+    LaunchApproval,
+    Preset,
+    SshKey,
+)
 from spend.models import Alarm, Budget, BudgetRelease, ChatChannel, Drift
 from tests.conftest import Cast
 from tests.pages.credits.conftest import Shop
@@ -133,6 +143,11 @@ def image(w: World) -> list[object]:
     given = {"course": w.machine.course, "instance": w.machine, "title": "Spring", "size_gb": 64, "usd_hour": 0}
     made = CourseImage.objects.get_or_create(**given, defaults={"wanted_at": timezone.now(), "standing": "kept"})
     return [made[0].pk]
+
+
+def account(w: World) -> list[object]:
+    given = {"course": w.cast.course, "account_id": "210987654321", "name": "Theirs"}
+    return [CloudAccount.objects.get_or_create(**given, defaults={"added_at": timezone.now()})[0].pk]
 
 
 def homework(w: World) -> list[object]:
@@ -374,6 +389,9 @@ MATRIX: dict[str, Row] = {
     "copy_restore": form(OWNER, copy),
     "copy_delete": verb(OWNER, copy),
     "disks_desk": form(STAFF),
+    "accounts_desk": form(INSTRUCTOR | OPERATOR),
+    "account_template": page(INSTRUCTOR | OPERATOR),
+    "account_verb": verb(INSTRUCTOR | OPERATOR, account),
     "images_desk": form(STAFF),
     "image_verb": verb(STAFF, image),
     "homework_desk": form(STAFF),

@@ -132,7 +132,9 @@ def methods(*protocols: type) -> set[str]:
 
 def test_no_right_is_missing_and_none_is_unused(heard: tuple[Ear, set[str]], sim: SimulatedAws) -> None:
     ear, used = heard
-    assert methods(Cloud, Disks, Catalog, Accounts) - {"catalog", "disks", "accounts"} <= used, "a new verb of the door is not asked here"
+    assert methods(Cloud, Disks, Catalog, Accounts) - {"catalog", "disks", "accounts"} <= used, (
+        "a new verb of the door is not asked here"
+    )
     rights = policy("portal-policy.json", sim.network)
     missing, granted = [], set()
     for request in ear.requests():
