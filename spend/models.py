@@ -112,7 +112,7 @@ class Charge(models.Model):
     budget = models.ForeignKey(Budget, models.PROTECT, related_name="charges")  # the lowest of the path: a person's
     # Copied so that a report by course, team or person is one indexed sum, also after somebody moved.
     course = models.ForeignKey(Course, models.PROTECT, related_name="charges", db_index=False)
-    team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="charges")
+    team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="charges", db_index=False)
     enrollment = models.ForeignKey(Enrollment, models.PROTECT, related_name="charges", db_index=False)
     group = models.CharField(max_length=80, blank=True)  # what kind of resource: a preset's slug
     seconds = models.PositiveIntegerField()
@@ -127,6 +127,7 @@ class Charge(models.Model):
         )
         indexes = (
             models.Index(fields=("course", "hour")),
+            models.Index(fields=("team", "hour")),
             models.Index(fields=("enrollment", "hour")),
         )
 
