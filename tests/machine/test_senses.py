@@ -4,6 +4,8 @@ Runs the very text that user data carries, unpacked like on a machine.
 """
 
 import os
+import pty
+import signal
 import subprocess
 import sys
 import time
@@ -160,3 +162,31 @@ def test_a_machine_without_a_working_gpu_has_an_idle_one(
 ) -> None:
     monkeypatch.setenv("PATH", fake_smi(tmp_path, "echo 'No devices were found'; exit 6"))
     assert senses.Gpu().seconds() == 0
+
+
+def test_keys_typed_in_a_login_session_are_somebodys_doing_and_what_it_prints_is_not(senses: ModuleType) -> None:
+    """As sshd makes it: a session with a terminal of its own, which the notebook knows nothing of."""
+    number, keyboard = pty.fork()
+    if not number:
+        os.execvp("sh", ["sh", "-c", "while read line; do echo printed; done"])
+    stdin = f"/proc/{number}/fd/0"
+    try:
+        until(lambda: os.readlink(stdin).startswith("/dev/pts/"), why="it has its terminal")
+        path = os.readlink(stdin)
+        people = senses.People("http://127.0.0.1:9", "t")
+
+        def look() -> float | None:
+            people.look(senses.user_processes())
+            return people.at
+
+        # It was opened a minute ago: a terminal tells of what is typed in steps of eight seconds.
+        os.utime(path, (time.time() - 60, os.stat(path).st_mtime))
+        until(lambda: path in (look(), people._seen)[1], why="its terminal is seen")
+        people.at = None
+        assert look() is None  # open, and nobody types
+        os.write(keyboard, b"ls\n")
+        until(look, why="typing is seen")
+    finally:
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
+        os.close(keyboard)
