@@ -1,12 +1,16 @@
-"""All codes under the newest key. Can be broken off at any moment and said again: what is done is seen to be done."""
+"""One column's secrets under the newest key. Can be broken off at any moment and said again: what is done is seen.
+
+Which columns there are knows `portal/sealed.py`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from credits import vault
-from credits.models import CreditCode
 
 CHUNK = 500
 
@@ -19,20 +23,21 @@ class Rotated:
 
 
 @sensitive_variables()
-def rotate_codes(progress: Callable[[Rotated], object] = lambda _done: None) -> Rotated:
-    """Seal every code anew that is not under the newest key. `progress` is told after each 500."""
-    done, last = Rotated(), 0
-    while True:
-        rows = CreditCode.objects.filter(pk__gt=last).order_by("pk").values_list("pk", "ciphertext")[:CHUNK]
-        for last, ciphertext in rows:
-            _rotate(last, ciphertext, done)
-        if not rows:
-            return done
+def rotate(model: type[Model], column: str, progress: Callable[[Rotated], object] = lambda _done: None) -> Rotated:
+    """Seal all of it anew that is not under the newest key. `progress` is told after each 500."""
+    done = Rotated()
+    found: Any = model._default_manager.exclude(**{column: ""}).order_by("pk")
+    rows = list(found.values_list("pk", column)[:CHUNK])
+    while rows:
+        for pk, ciphertext in rows:
+            _rotate(model, column, pk, ciphertext, done)
         progress(done)
+        rows = list(found.filter(pk__gt=rows[-1][0]).values_list("pk", column)[:CHUNK])
+    return done
 
 
 @sensitive_variables()
-def _rotate(pk: int, ciphertext: str, done: Rotated) -> None:
+def _rotate(model: type[Model], column: str, pk: Any, ciphertext: str, done: Rotated) -> None:
     if vault.is_newest(ciphertext):
         done.current += 1
         return
@@ -42,4 +47,5 @@ def _rotate(pk: int, ciphertext: str, done: Rotated) -> None:
         done.unreadable += 1
         return
     # Only over what was read: somebody may do the same in another window.
-    done.resealed += CreditCode.objects.filter(pk=pk, ciphertext=ciphertext).update(ciphertext=sealed)
+    mine = model._default_manager.filter(pk=pk, **{column: ciphertext})
+    done.resealed += mine.update(**{column: sealed})

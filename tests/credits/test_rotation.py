@@ -1,4 +1,4 @@
-"""A new key in front, all codes sealed anew, the old key gone: and every code still opens."""
+"""A new key in front, all secrets sealed anew, the old key gone: and every one still opens."""
 
 import io
 from typing import Any
@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from credits import rotation, vault
 from credits.models import CodeBatch, CreditCode
-from credits.rotation import rotate_codes
+from credits.rotation import Rotated, rotate
 from tests.conftest import Cast
 from tests.credits.conftest import code_text, make_batch
 
@@ -32,7 +32,7 @@ def test_after_the_rotation_the_old_key_can_go(cast: Cast, keys: tuple[str, str]
     settings.CODE_KEYS = [new, old]
     out = io.StringIO()
     call_command("rotate_code_keys", stdout=out)
-    assert "7 codes sealed anew" in out.getvalue()
+    assert "AWS codes: 7 sealed anew" in out.getvalue()
     settings.CODE_KEYS = [new]
     assert texts() == [code_text(number) for number in range(7)]
 
@@ -44,14 +44,14 @@ def test_broken_off_and_said_again_it_goes_on(
     make_batch(cast.course, 7)
     settings.CODE_KEYS = list(keys)
 
-    def power_cut(done: rotation.Rotated) -> None:
+    def power_cut(done: Rotated) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rotate_codes(power_cut)
-    done = rotate_codes()
+        rotate(CreditCode, "ciphertext", power_cut)
+    done = rotate(CreditCode, "ciphertext")
     assert (done.resealed, done.current) == (5, 2)
-    again = rotate_codes()
+    again = rotate(CreditCode, "ciphertext")
     assert (again.resealed, again.current) == (0, 7)
 
 
