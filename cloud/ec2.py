@@ -202,7 +202,13 @@ class Ec2Cloud:
             try:
                 self._scheduler.create_schedule(**schedule)
             except self._scheduler.exceptions.ConflictException:
-                self._scheduler.update_schedule(**schedule)
+                self._move_schedule(schedule)
+
+    def _move_schedule(self, schedule: dict[str, Any]) -> None:
+        try:
+            self._scheduler.update_schedule(**schedule)
+        except self._scheduler.exceptions.ResourceNotFoundException:
+            self._scheduler.create_schedule(**schedule)  # it ran, or was taken away, in between
 
     def _schedule(self, cloud_id: str, at: datetime) -> dict[str, Any]:
         whole = datetime.fromtimestamp(math.ceil(at.timestamp()), UTC)  # never before `at`: that was promised

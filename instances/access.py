@@ -37,10 +37,17 @@ def own_machine_of(user: User, slug: str) -> Instance:
     return found
 
 
+def own_homes(user: User) -> QuerySet[HomeArchive]:
+    mine = HomeArchive.objects.filter(owner__user=user, owner__forgotten_at=None)
+    return mine.select_related("instance", "owner", "course")
+
+
 def own_home_of(user: User, slug: str, home_id: int) -> HomeArchive:
-    """The packed files of the person's own machine; nobody else's business, staff included. Raises Http404."""
-    mine = own_machine_of(user, slug)
-    found = HomeArchive.objects.select_related("instance", "owner", "course").filter(instance=mine, pk=home_id).first()
+    """The packed files of the person's own machine; nobody else's business, staff included. Raises Http404.
+
+    Also when the course lets them in no more: they were promised for so many days, the machine gone or not.
+    """
+    found = own_homes(user).filter(instance__slug=slug, pk=home_id).first()
     if found is None:
         raise Http404
     return found

@@ -18,6 +18,7 @@ from instances.models import Preset
 
 logger = logging.getLogger(__name__)
 DAILY = timedelta(hours=24)
+AGAIN = timedelta(minutes=10)
 _REHEARSALS = 5
 _NOBODY = "i-00000000000000000"  # a timer for it stops nothing
 
@@ -31,7 +32,9 @@ class Finding(NamedTuple):
 
 
 def is_due(account: CloudAccount, now: datetime) -> bool:
-    return account.checked_at is None or account.checked_at <= now - DAILY
+    """What was found wrong is looked at again soon: it may pass by itself, and nothing is launched there until then."""
+    after = AGAIN if account.passed_at is None else DAILY
+    return account.checked_at is None or account.checked_at <= now - after
 
 
 def attend(account: CloudAccount, *, cloud: Cloud, now: datetime) -> None:

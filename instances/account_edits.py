@@ -79,7 +79,9 @@ def _read(text: str, account_id: str) -> dict[str, Any]:
 
 @transaction.atomic
 def bind(account: CloudAccount, team: Team, *, who: User, now: datetime) -> None:
-    """The team's new machines run there. Those that there are stay where they are."""
+    """The team's new machines run there. Those that there are stay where they are. Raises AccountRefused."""
+    if CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk).removed_at is not None:
+        raise AccountRefused(_("This account was removed meanwhile."))
     values = {"account": account, "bound_by": who, "bound_at": now}
     TeamAccount.objects.update_or_create(team=team, defaults=values)
     _note("account_bound", account, who=who, now=now, team=team.pk)

@@ -36,6 +36,8 @@ def account_for(owner: Enrollment, snapshot: DiskSnapshot | None) -> CloudAccoun
     """Where a new machine of this person is to run; None: in the course's own. Raises LaunchRefused: never elsewhere
     than where it belongs, or somebody else would pay. A copy is restored where it lies."""
     account = snapshot.instance.account if snapshot else _bound_to(owner)
+    if account is not None:  # whoever removes it waits for this launch, or is waited for
+        account = CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
     refuse_unusable(account)
     if account and account.dials_out and not settings.TUNNEL_ADDRESS:
         raise LaunchRefused(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from cloud.base import Cloud, CloudError, Transient
+from cloud.base import AccountBlocked, Cloud, CloudError, Transient
 from instances.accounts import door_for
 from instances.drill_rules import schedule_after
 from instances.models import Instance
@@ -26,6 +26,15 @@ def arm(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
 
     A machine that AWS refuses to put under a timer is stopped again. When moving one fails, the earlier one stands.
     """
+    try:
+        return set_timer(machine, cloud=cloud, now=now)
+    except AccountBlocked as error:  # about the account, not about this machine: the next round asks again
+        logger.warning("%s: timer not set: %s", machine, error)
+        return False
+
+
+def set_timer(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
+    """As `arm`, for whoever starts it. Raises AccountBlocked: then nothing is to be started."""
     at = wanted(machine)
     if at is None or not machine.cloud_id:
         return False
@@ -34,6 +43,8 @@ def arm(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
     except Transient as error:
         logger.warning("%s: timer not set yet: %s", machine, error)
         return False
+    except AccountBlocked:  # not a verdict on this machine
+        raise
     except CloudError as error:
         logger.error("%s: AWS refused the timer: %s %s", machine, error.code, error)
         if machine.guard_until is None:

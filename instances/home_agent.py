@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from cloud.files import MOST_PARTS, Files
 from instances.home_records import HomeArchive, HomePart
-from instances.home_rules import LEFT_OUT, LONGEST, SPARE_BYTES, most_bytes
+from instances.home_rules import LEFT_OUT, LONGEST, MOST_UNSAID, SPARE_BYTES, most_bytes
 from instances.homes import give_up, offered, open_homes
 from instances.models import Instance
 from instances.report_form import InvalidReport, whole_number, words
@@ -71,6 +71,7 @@ def _part(instance: Instance, packer: str, said: dict[str, Any], files: Files, n
         home = _mine(instance, packer, now)
         number = home.last_number + 1
         fits = size <= home.part_bytes + SPARE_BYTES and home.sent_bytes + size <= most_bytes(instance.disk_gb)
+        fits = fits and home.parts.filter(sent_at=None).count() < MOST_UNSAID
         if fits and number <= MOST_PARTS:
             HomePart.objects.create(archive=home, number=number, size=size, sha256=sha256, signed_at=now)
             HomeArchive.objects.filter(pk=home.pk).update(last_number=number, heard_at=now)

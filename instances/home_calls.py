@@ -90,7 +90,7 @@ def _ready(home: HomeArchive, stored: Stored, now: datetime) -> None:
     # The newest one is enough: an older one of the same machine would cost as much again.
     older = HomeArchive.objects.filter(instance=home.instance, ready_at__isnull=False, expires_at__gt=now)
     older.exclude(pk=home.pk).update(expires_at=now)
-    reason = _("Your files are packed and checked: the page of the machine has the download")
+    reason = _("Your files are packed and checked: “Your account” has the download, and so has the machine’s page")
     told = {"home": home.slug, "bytes": stored.size}
     tell(home.instance, InstanceEvent.Kind.DISK, reason=reason, now=now, facts=told, mail_to=home.owner.email)
 
@@ -99,6 +99,8 @@ def _clear(home: HomeArchive, files: Files, now: datetime) -> None:
     if home.upload_id and home.ready_at is None:
         files.abort(home.key, home.upload_id)
     files.delete(home.key)
+    if home.packed_at and home.failed_at and now < home.failed_at + PUTTING_TOGETHER:
+        return  # called off while the bucket may still put it together: deleted again until nothing can come
     HomeArchive.objects.filter(pk=home.pk).update(cleared_at=now, mark=None)
     home.parts.all().delete()
 

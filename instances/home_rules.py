@@ -10,7 +10,10 @@ from instances.states import ENDED, State
 LONGEST = timedelta(hours=6)  # from the click to the last part: so long at most it keeps its machine on
 ORPHAN = timedelta(minutes=15)  # an upload that no row knows after so long is nobody's
 PUTTING_TOGETHER = timedelta(minutes=30)  # S3 takes minutes for thousands of parts
-MOST_LINKS = 20  # of one download: each may move the whole of it out of AWS, which costs
+# A download may move a whole archive out of AWS, a packing sends one in: both cost, and neither is in a budget.
+LATELY, MOST_LINKS = timedelta(days=30), 20  # of one person
+A_DAY, MOST_A_DAY = timedelta(days=1), 5  # of one machine
+MOST_UNSAID = 200  # parts that were signed, and of which the machine has not said that they arrived
 SPARE_BYTES = 4 * 2**20  # a part ends with a whole block, not at the very byte
 _MIB, _GIB = 2**20, 2**30
 

@@ -51,7 +51,7 @@ def fetch(request: HttpRequest, slug: str, home_id: int) -> HttpResponse:
         homes.note_download(found, who=person(request), address=address_of(request), now=timezone.now())
     except homes.NoDownload as refused:
         messages.error(request, str(refused))
-        return redirect("machine", slug)
+        return _back(request, slug)
     response = HttpResponse(status=303)
     response["Location"] = bucket.download_url(found.key, name=_file_name(found), seconds=LINK_SECONDS)
     response["Referrer-Policy"] = "no-referrer"
@@ -65,7 +65,12 @@ def drop(request: HttpRequest, slug: str, home_id: int) -> HttpResponse:
     if homes.call_off(found, who=person(request), now=timezone.now()):
         send_after_commit(tasks.home_step, found.pk)
         messages.success(request, _("Nothing of it is kept."))
-    return redirect("machine", slug)
+    return _back(request, slug)
+
+
+def _back(request: HttpRequest, slug: str) -> HttpResponse:
+    """Whom the course lets in no more came from the page under their name."""
+    return redirect("me") if request.POST.get("from") == "me" else redirect("machine", slug)
 
 
 def _file_name(home: HomeArchive) -> str:

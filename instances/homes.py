@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from courses.models import Course, User
 from instances.disk_records import DiskPolicy
 from instances.home_records import HomeArchive, HomeDownload
-from instances.home_rules import MOST_LINKS, Standing, part_bytes
+from instances.home_rules import A_DAY, LATELY, MOST_A_DAY, MOST_LINKS, Standing, part_bytes
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.refusals import LaunchRefused
@@ -21,6 +21,7 @@ from instances.states import State
 
 Kind = InstanceEvent.Kind
 PACKS_SINCE = 4  # agents of this version can
+_SHOWN, _LOOKED_THROUGH = 3, 50
 TASK = "home"  # what a machine waits for that was started to pack, and is stopped then
 
 
@@ -63,8 +64,10 @@ def page_of(machine: Instance, now: datetime) -> dict[str, object]:
     """What its owner's page says of packed files; asks nothing where there is no bucket."""
     if not offered():
         return {"homes_offered": False}
-    rows = list(machine.homes.select_related("instance").order_by("-asked_at", "-pk")[:3])
-    shown = [Shown(row, row.standing(now)) for row in rows]
+    rows = machine.homes.select_related("instance").order_by("-asked_at", "-pk")[:_LOOKED_THROUGH]
+    every = [Shown(row, row.standing(now)) for row in rows]
+    # What can be fetched is shown whatever was tried after it.
+    shown = [one for n, one in enumerate(every) if n < _SHOWN or one.word is Standing.READY]
     days = DiskPolicy.of(machine.course).download_days
     is_open = any(one.is_open for one in shown)
     return {"homes_offered": True, "homes": shown, "home_open": is_open, "home_days": days}
@@ -72,7 +75,7 @@ def page_of(machine: Instance, now: datetime) -> dict[str, object]:
 
 def request_home(machine: Instance, *, who: User | None, now: datetime) -> HomeArchive:
     """From now on the machine packs. Raises LaunchRefused."""
-    _refuse(machine)
+    _refuse(machine, now)
     return _asked(machine, who, now)
 
 
@@ -82,7 +85,7 @@ def start_and_pack(machine: Instance, *, who: User | None, now: datetime) -> Hom
 
     Both or neither. Raises LaunchRefused, BudgetRefused. The caller sends the start after the commit.
     """
-    _refuse(machine, stopped=True)
+    _refuse(machine, now, stopped=True)
     made = _asked(machine, who, now)  # money comes last
     request_start(machine, who=who, now=now)
     awaited = {"task": TASK, "name": _("packing its files for a download"), "since": now.isoformat()}
@@ -91,8 +94,11 @@ def start_and_pack(machine: Instance, *, who: User | None, now: datetime) -> Hom
 
 
 def note_end(machine: Instance, now: datetime) -> None:
-    """Packed, or given up: the idle round stops what was started for it."""
-    Instance.objects.filter(pk=machine.pk, awaited__task=TASK, done_at=None).update(done_at=now)
+    """Packed, or given up: the idle round stops what was started for it. Somebody who came in during this run, or
+    keeps it, is judged by the everyday rule instead: what they began may be at work."""
+    mine = Instance.objects.filter(pk=machine.pk, awaited__task=TASK, done_at=None)
+    if not mine.filter(last_human_at=None, kept_until=None).update(done_at=now):
+        mine.update(awaited={})
 
 
 def _asked(machine: Instance, who: User | None, now: datetime) -> HomeArchive:
@@ -112,13 +118,16 @@ def _asked(machine: Instance, who: User | None, now: datetime) -> HomeArchive:
     return made
 
 
-def _refuse(machine: Instance, *, stopped: bool = False) -> None:
+def _refuse(machine: Instance, now: datetime, *, stopped: bool = False) -> None:
     if not offered():
         raise LaunchRefused(_("Downloads are not set up here. Use the file browser of your notebook."))
     if machine.state != (State.STOPPED if stopped else State.RUNNING):
         raise LaunchRefused(_("Only a machine that runs can pack its files. Start it first."))
     if machine.proving:
         raise LaunchRefused(_("This machine belongs to a fire drill. There is nothing to take along."))
+    if machine.homes.filter(asked_at__gt=now - A_DAY).count() >= MOST_A_DAY:
+        text = _("This machine's files were packed %(n)s times within a day. Try again tomorrow.")
+        raise LaunchRefused(text % {"n": MOST_A_DAY})
     version = str(machine.last_report.get("agent_version", ""))
     if machine.last_report and not (version.isascii() and version.isdigit() and int(version[:6]) >= PACKS_SINCE):
         text = _("This machine was launched before downloads came. Use the file browser of its notebook.")
@@ -165,7 +174,8 @@ def note_download(home: HomeArchive, *, who: User | None, address: str | None, n
     row = _locked(home)
     if row.standing(now) is not Standing.READY:
         raise NoDownload(_("This download is not there any more. Pack the files again while the machine can run."))
-    if row.downloads.count() >= MOST_LINKS:
-        text = _("It has been fetched %(n)s times, as often as the course pays for. Ask the course staff.")
+    lately = HomeDownload.objects.filter(archive__owner=row.owner, at__gt=now - LATELY)
+    if lately.count() >= MOST_LINKS:
+        text = _("You have fetched files %(n)s times within a month, as often as the course pays for. Ask its staff.")
         raise NoDownload(text % {"n": MOST_LINKS})
     HomeDownload.objects.create(archive=row, who=who, at=now, address=address)

@@ -19,6 +19,7 @@ from cloud.base import (
     LaunchSpec,
     MachineView,
     NoCapacity,
+    NotFound,
     QuotaReached,
     Refused,
     TokenMismatch,
@@ -89,9 +90,13 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
             return False
         zones = {c.instance_type: door.zones_offering(c.instance_type) for c in wanted}
         image_id = machine.image_id or image_of(machine.preset, door)
-    except Refused as error:
+    except (Refused, NotFound) as error:
         logger.error("%s: cannot be restored: %s", machine, error)
         give_up(machine, refused_words(error), now=now, staff=True)
+        return False
+    except AccountBlocked as error:
+        queueing.tell_staff_of_account(machine, error, now=now)
+        queueing.join(machine, WaitsFor.ACCOUNT, now=now)
         return False
     except CloudError as error:
         logger.warning("%s: no zones or image yet: %s", machine, error)  # still REQUESTED: asked again

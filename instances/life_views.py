@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -12,14 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from courses.access import enrollment_in, staff_enrollment_in
 from courses.doors import person, signed_in
-from instances import services, snapshots, tasks
+from instances import moving_on, services, snapshots, tasks
 from instances.access import own_machine_of
 from instances.books import HOURS_PER_MONTH
 from instances.disk_rules import COSTS, Standing
 from instances.dispatch import send_after_commit
 from instances.forms_disks import DiskPolicyForm
 from instances.models import DiskPolicy, DiskSnapshot, Instance, Preset
-from instances.moving_on import request_move_on
 from instances.quotes import quotes_for
 from instances.refusals import LaunchRefused
 from instances.resizing import request_resize
@@ -75,7 +75,7 @@ def elsewhere(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         try:
             preset = _preset(found, request.POST.get("preset", ""))
-            made = request_move_on(found, preset, who=person(request), now=now)
+            made = moving_on.request_move_on(found, preset, who=person(request), now=now)
         except (LaunchRefused, BudgetRefused) as error:
             refused = str(error)
         else:
@@ -123,7 +123,10 @@ def terminate(request: HttpRequest, slug: str) -> HttpResponse:
     if request.POST.get("disk") == "copy":
         done = _keep_copy_and_delete(request, found)
         return redirect("machine", slug) if not done else redirect("course_home", found.course.slug)
-    if services.request_terminate(found, who=person(request), now=timezone.now()):
+    with transaction.atomic():
+        moving_on.call_off(found)
+        done = services.request_terminate(found, who=person(request), now=timezone.now())
+    if done:
         send_after_commit(tasks.terminate, [found.pk])
         messages.success(request, _("%(name)s and its disk are being deleted.") % {"name": found.preset.name})
     return redirect("course_home", found.course.slug)
@@ -167,7 +170,10 @@ def restore(request: HttpRequest, slug: str, copy_id: int) -> HttpResponse:
 def copy_delete(request: HttpRequest, slug: str, copy_id: int) -> HttpResponse:
     enrollment = enrollment_in(request.user, slug)
     found = get_object_or_404(DiskSnapshot.objects.select_related("instance"), owner=enrollment, pk=copy_id)
-    if snapshots.request_delete(found, who=person(request), now=timezone.now()):
+    if snapshots.is_needed(found):
+        text = _("A new machine is to begin with this copy: it can be deleted when that runs, or was called off.")
+        messages.error(request, text)
+    elif snapshots.request_delete(found, who=person(request), now=timezone.now()):
         send_after_commit(tasks.delete_snapshot, found.pk)
         messages.success(request, _("The copy is being deleted; what is held for it comes back."))
     return redirect("course_home", slug)

@@ -50,6 +50,8 @@ def request_move_on(instance: Instance, preset: Preset, *, who: User | None, now
     books.check_new_run(machine, dearest + machine.address_usd_hour, preset.lease_seconds)
     why_copy = DiskSnapshot.Why.MOVED
     snapshot = snapshots.request_snapshot(machine, why=why_copy, who=who, now=now, then_delete=True)
+    # Asked before: the copy of then lacks what was written since.
+    machine.snapshots.filter(go_on_as__isnull=False).exclude(pk=snapshot.pk).update(go_on_as=None, then_delete=False)
     DiskSnapshot.objects.filter(pk=snapshot.pk).update(go_on_as=preset, asked_by=who)
     snapshot.refresh_from_db()
     return snapshot
@@ -78,6 +80,11 @@ def go_on(snapshot: DiskSnapshot, *, now: datetime) -> Instance | None:
     reason = _("Goes on from %(machine)s, with all its files") % {"machine": old.slug}
     tell(machine, Kind.DISK, reason=reason, now=now, mail_to=snapshot.owner.email)
     return machine
+
+
+def call_off(machine: Instance) -> None:
+    """Its owner deletes it: nothing begins with its copy by itself any more."""
+    machine.snapshots.filter(go_on_as__isnull=False).update(go_on_as=None)
 
 
 def moves_on(machine: Instance) -> DiskSnapshot | None:

@@ -189,7 +189,7 @@ def _awaited(instance: Instance) -> str:
 
 def _has_ssh(instance: Instance) -> bool:
     switch: CourseSsh | None = getattr(instance.course, "ssh", None)
-    return switch is not None and switch.on
+    return bool(settings.SSH_ADDRESS) and switch is not None and switch.on
 
 
 def _save(instance: Instance) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from cloud.base import Cloud, CloudError, NotFound, Transient
+from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient
 from cloud.disks import SnapshotSpec, SnapshotView
 from courses.models import User
 from instances import disk_books
@@ -54,6 +54,9 @@ def request_snapshot(
         raise SnapshotRefused(_("Only the disk of a machine that runs or is stopped can be copied. Wait a moment."))
     under_way = machine.snapshots.filter(standing__in=(Standing.WANTED, Standing.PENDING)).first()
     if under_way:
+        if then_delete and not _at_rest_since(machine, under_way):
+            text = _("A copy that was begun while it ran is still being made. Ask again when it is complete.")
+            raise SnapshotRefused(text)
         if then_delete:
             DiskSnapshot.objects.filter(pk=under_way.pk).update(then_delete=True)
         return under_way
@@ -73,6 +76,12 @@ def request_snapshot(
     tell(machine, Kind.DISK, reason=reason, who=who, now=now, facts={"snapshot": snapshot.slug, "why": why})
     disk_books.hold_snapshot(snapshot, who=who, now=now)
     return snapshot
+
+
+def _at_rest_since(machine: Instance, copy: DiskSnapshot) -> bool:
+    """Only such a copy may be all that is left of the disk: what was begun earlier lacks what was written since."""
+    began = copy.since or copy.asked_at
+    return began is None or (machine.state == State.STOPPED and began >= machine.state_since)
 
 
 def note_refused(machine: Instance, *, why: str, reason: str, now: datetime) -> None:
@@ -111,14 +120,26 @@ _WAY = (Standing.WANTED, Standing.PENDING)
 
 
 def request_delete(snapshot: DiskSnapshot, *, who: User | None, now: datetime, reason: str = "") -> bool:
-    """False when it is gone or going already."""
+    """False when it is gone or going already, or when a machine is still to begin with it: it may be all there is."""
     with transaction.atomic():
-        there = DiskSnapshot.objects.filter(pk=snapshot.pk, standing=Standing.KEPT)
+        there = DiskSnapshot.objects.filter(
+            ~Exists(_to_begin_with_it()), pk=snapshot.pk, standing=Standing.KEPT, go_on_as=None
+        )
         if not there.update(standing=Standing.DELETING, reason=reason):
             return False
         told = reason or _("A copy of the disk is deleted")
         tell(snapshot.instance, Kind.DISK, reason=told, who=who, now=now, facts={"snapshot": snapshot.slug})
     return True
+
+
+def is_needed(snapshot: DiskSnapshot) -> bool:
+    """A machine waits for its turn, and its disk is to begin with this copy."""
+    return snapshot.go_on_as_id is not None or _to_begin_with_it(snapshot.pk).exists()
+
+
+def _to_begin_with_it(pk: int | OuterRef = OuterRef("pk")) -> QuerySet[Instance]:  # noqa: B008 - a mark, not a value
+    coming = (State.REQUESTED, State.LAUNCHING)
+    return Instance.objects.filter(restored_from=pk, cloud_id="", state__in=coming)
 
 
 # ------------------------------------------------------------------ calls
@@ -134,7 +155,7 @@ def take(pk: int, *, cloud: Cloud, now: datetime) -> None:
     spec = SnapshotSpec(snapshot.slug, snapshot.instance.cloud_id, snapshot.instance.slug, tags)
     try:
         view = door_for(cloud, snapshot.instance).disks.snapshot(spec)
-    except Transient as error:
+    except (Transient, AccountBlocked) as error:  # the latter is about the account, not about this disk
         logger.warning("%s: no clear answer: %s", snapshot, error)
         DiskSnapshot.objects.filter(pk=pk).update(calling_until=None)
     except CloudError as error:

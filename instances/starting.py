@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from cloud.base import Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
+from cloud.base import AccountBlocked, Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
 from instances import books, guard
 from instances.accounts import door_for
 from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
@@ -30,11 +30,14 @@ def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     lease_until = books.lease_end(machine, now)
     same_attempt(machine).update(lease_until=lease_until)
     machine.lease_until = lease_until
-    if not fit(machine, cloud=cloud, now=now):
-        _not_fitting(machine, now)
-    elif guard.arm(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
-        [outcome] = door_for(cloud, machine).start([machine.cloud_id])
-        _after_start(machine, outcome.error, now)
+    try:
+        if not fit(machine, cloud=cloud, now=now):
+            _not_fitting(machine, now)
+        elif guard.set_timer(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
+            [outcome] = door_for(cloud, machine).start([machine.cloud_id])
+            _after_start(machine, outcome.error, now)
+    except AccountBlocked as error:
+        _after_start(machine, error, now)
     end_call(machine)
 
 

@@ -16,6 +16,8 @@ from courses.doors import address_of, person, signed_in
 from courses.models import AuditEntry, User
 from courses.second_factor import has_one
 from instances import grants, ssh_access
+from instances.access import own_homes
+from instances.home_rules import Standing
 from portal import own_data
 from portal.audit_words import words
 from portal.forms_ssh import SshKeyForm
@@ -33,14 +35,15 @@ def me(request: HttpRequest) -> HttpResponse:
 
 def account_page(user: User, form: SshKeyForm) -> dict[str, object]:
     accounts = SocialAccount.objects.filter(user=user).order_by("pk")
-    keys = list(user.ssh_keys.all())
+    keys, now = list(user.ssh_keys.all()), timezone.now()
     return {
         "accounts": [one.get_provider() for one in accounts],
         "second_factor": has_one(user),
         "keys": keys,
+        "homes": [one for one in own_homes(user).order_by("-asked_at") if one.standing(now) is Standing.READY],
         "has_ssh": bool(keys) or form.is_bound or ssh_access.is_on_for(user),
         "form": form,
-        "now": timezone.now(),
+        "now": now,
     }
 
 

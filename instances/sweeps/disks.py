@@ -202,7 +202,7 @@ def _archive(machine: Instance, *, now: datetime) -> None:
         case Archive.NOW:
             try:
                 snapshots.request_archive(machine, why=DiskSnapshot.Why.ARCHIVE, who=None, now=now)
-            except BudgetRefused as error:
+            except (BudgetRefused, snapshots.SnapshotRefused) as error:
                 logger.warning("%s is not archived: %s", machine, error)  # the disk stays, and is paid for
 
 

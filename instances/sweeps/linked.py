@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, Transient
@@ -39,7 +39,10 @@ def soon(cloud: Cloud, now: datetime, keys: Collection[int]) -> None:
 
 
 def _open() -> QuerySet[CloudAccount]:
-    return CloudAccount.objects.filter(removed_at=None).exclude(role_arn="").select_related("course")
+    """Not removed; or, whatever went wrong, with machines of ours in it."""
+    ours = Instance.objects.filter(account=OuterRef("pk")).exclude(state__in=ENDED)
+    there = CloudAccount.objects.filter(Q(removed_at=None) | Exists(ours))
+    return there.exclude(role_arn="").select_related("course")
 
 
 def look_into(account: CloudAccount, cloud: Cloud, now: datetime) -> None:

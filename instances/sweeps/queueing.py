@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud
 from instances import books
 from instances.halts import Halt
-from instances.launch_rules import who_and_when
+from instances.launch_rules import Candidate, who_and_when
 from instances.launching import give_up, take_turn
 from instances.models import Instance
-from instances.queue_rules import LONGEST, Lanes, lanes
+from instances.queue_rules import LONGEST, Lanes, lanes, open_to
 from instances.queueing import in_queue, waiting_of
 from instances.refusals import words
 from instances.requesting import person_of
@@ -42,7 +42,7 @@ class _Round:
             if machine.state == State.FAILED:
                 self._blocked[mine] = before
             return
-        if not self._is_due(machine):
+        if not self._is_due(machine) or not open_to([Candidate.from_json(one) for one in machine.wanted], before):
             return
         self.asked += 1
         take_turn(machine.pk, blocked=before, cloud=self.cloud, now=self.now)

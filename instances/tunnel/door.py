@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from instances.ssh_access import LOGIN
-from instances.tunnel.passage import MACHINE_SIDE, Passage
+from instances.tunnel.passage import MACHINE_SIDE, WINDOW, Passage
 from instances.tunnel.rows import Caller, Visitor
 from instances.tunnel.visits import SSH_SIDE
 
 if TYPE_CHECKING:
+    PassOn = Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Awaitable[None]]
+
     from instances.tunnel.keeper import Keeper
 
 _SLUG = re.compile("[a-z0-9]{1,12}")
@@ -81,14 +83,16 @@ class Door(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> "Callable[[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]], Awaitable[None]] | bool":
+    ) -> "tuple[asyncssh.SSHTCPChannel[bytes], PassOn] | bool":
         """To the SSH server of that one machine, which asks for the key once more. We cannot read what passes."""
         if self.visitor is None:
             return False
         said = self.visitor.refusal or ("" if (dest_host, dest_port) == (self.visitor.slug, 22) else _how(self.visitor))
         if said:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, said)
-        return partial(self.keeper.visits.pass_on, self, self.visitor)
+        return self.connection.create_tcp_channel(window=WINDOW), partial(
+            self.keeper.visits.pass_on, self, self.visitor
+        )
 
     # ------------------------------------------------------------ a machine
 

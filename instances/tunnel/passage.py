@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 MACHINE_SIDE = ("localhost", 8888)  # as `ssh -R 8888:…` asks for it
 AT_ONCE = 256  # open at once through one tunnel; JupyterLab needs some dozens
 CHUNK = 64 * 1024
+# What one channel may leave lying in our memory while its other end does not read: a thousand of them must fit.
+WINDOW = 512 * 1024
 
 
 class Passage(asyncssh.SSHListener):
@@ -62,7 +64,9 @@ class Passage(asyncssh.SSHListener):
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         origin = writer.get_extra_info("peername")[:2]
-        far_reader, far_writer = await self._connection.open_connection(*MACHINE_SIDE, *origin, encoding=None)
+        far_reader, far_writer = await self._connection.open_connection(
+            *MACHINE_SIDE, *origin, encoding=None, window=WINDOW
+        )
         try:
             await join(reader, writer, far_reader, far_writer)
             far_writer.close()

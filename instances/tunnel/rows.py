@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from courses.audit import Kind, note
 from courses.models import EnrollmentStatus
 from credits.vault import unseal
@@ -58,6 +60,8 @@ def caller(slug: str, public_key: str) -> Caller | None:
 
 def visitor(slug: str, public_key: str) -> Visitor | None:
     """None unless the key is of the machine's owner, who is in the course, which lets people in by SSH."""
+    if not settings.SSH_ADDRESS:  # switched off for the whole installation
+        return None
     machine = (
         Instance.objects.filter(
             slug=slug,
@@ -80,6 +84,8 @@ def visitor(slug: str, public_key: str) -> Visitor | None:
 
 def still_welcome(slugs: Collection[str]) -> set[tuple[str, int]]:
     """Machine and key of all who may be connected to these machines at this moment."""
+    if not settings.SSH_ADDRESS:
+        return set()
     machines = Instance.objects.filter(
         slug__in=slugs,
         state=State.RUNNING,

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from instances.gateway.database import in_database
 from instances.tunnel import rows
-from instances.tunnel.passage import join
+from instances.tunnel.passage import WINDOW, join
 from instances.tunnel.rows import Visitor
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SSH_PORT = 22
 SSH_SIDE = ("localhost", SSH_PORT)  # as `ssh -R 22:…` of a machine that dials out asks for it
-CONNECTIONS_EACH = 20  # of one person
+CONNECTIONS_EACH = 5  # of one person
 CHANNELS_EACH = 10  # of one connection
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 5
@@ -100,7 +100,7 @@ class Visits:
         machine = self._keeper.machine(visitor.tunnel_id)
         if machine is None:  # not yet, or at another endpoint
             raise ConnectionRefusedError
-        return await machine.open_connection(*SSH_SIDE, encoding=None)
+        return await machine.open_connection(*SSH_SIDE, encoding=None, window=WINDOW)
 
     async def close(self) -> None:
         """Everybody goes, and the end of each is written down."""

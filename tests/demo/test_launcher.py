@@ -135,7 +135,7 @@ def test_a_port_in_use_is_one_line_that_names_it(tmp_path: Path, offset: int) ->
 def test_a_wrong_port_is_one_line(tmp_path: Path) -> None:
     found = Launcher.start(tmp_path / "var", LAMPLIGHTER_PORT="eighty")
     assert found.process.wait(20) == 1
-    assert found.said() == "Cannot start: LAMPLIGHTER_PORT must be a number from 1024 to 65532, not 'eighty'.\n"
+    assert found.said() == "Cannot start: LAMPLIGHTER_PORT must be a number from 1024 to 65531, not 'eighty'.\n"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

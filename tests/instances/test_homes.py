@@ -15,7 +15,18 @@ from pytest_django.fixtures import Settings
 from cloud.base import Transient
 from instances import home_agent, homes, services
 from instances.home_records import HomeArchive
-from instances.home_rules import LONGEST, MOST_LINKS, ORPHAN, Facts, Standing, Step, most_bytes, next_step, part_bytes
+from instances.home_rules import (
+    LONGEST,
+    MOST_A_DAY,
+    MOST_LINKS,
+    ORPHAN,
+    Facts,
+    Standing,
+    Step,
+    most_bytes,
+    next_step,
+    part_bytes,
+)
 from instances.models import DiskPolicy, Instance
 from instances.refusals import LaunchRefused
 from instances.reports import answer
@@ -153,6 +164,42 @@ def test_who_uses_it_meanwhile_keeps_it_and_what_is_given_up_stops_it_too(homes_
     assert h.stage.wait(2, until=lambda: fresh(row).state != State.RUNNING)
 
 
+def test_who_came_in_while_it_packed_is_not_stopped_when_it_is_packed(homes_stage: Homes) -> None:
+    """A training may have been begun, and its student may have gone to bed."""
+    h = homes_stage
+    row, home = started_to_pack(h)
+    Instance.objects.filter(pk=row.pk).update(last_human_at=h.stage.now)
+    h.packed(row)
+    h.rounds()
+    assert again(home).ready_at
+    assert not h.stage.wait(20, until=lambda: fresh(row).state != State.RUNNING)
+    assert fresh(row).awaited == {}
+    assert h.stage.wait(45, until=lambda: fresh(row).state != State.RUNNING)  # by the everyday rule, warned
+    assert fresh(row).warned_at
+
+
+def test_called_off_while_the_bucket_puts_it_together_nothing_of_it_stays(homes_stage: Homes) -> None:
+    h, row = homes_stage, homes_stage.stage.running()
+    home = h.asked(row)
+    h.packed(row)
+    homes.call_off(home, who=row.owner.user, now=h.stage.now)
+    h.rounds()
+    assert again(home).cleared_at is None
+    h.bucket.objects[home.key] = (b"late", "")  # S3 was still at it
+    h.rounds(2)
+    assert h.bucket.objects == {}
+    h.rounds(31)
+    assert again(home).cleared_at
+
+
+def test_packing_again_and_again_comes_to_an_end(homes_stage: Homes) -> None:
+    h, row = homes_stage, homes_stage.stage.running()
+    for _time in range(MOST_A_DAY):
+        homes.call_off(h.asked(row), who=row.owner.user, now=h.stage.now)
+    with pytest.raises(LaunchRefused, match="Try again tomorrow"):
+        h.asked(row)
+
+
 def test_what_cannot_be_started_is_not_asked_for(homes_stage: Homes) -> None:
     h = homes_stage
     row = h.stage.stop(h.stage.running())
@@ -226,6 +273,12 @@ def test_more_than_the_disk_holds_is_refused_and_given_up(homes_stage: Homes) ->
 
 
 # ------------------------------------------------------------------ deaths
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(homes, "MOST_A_DAY", 10**6)
+
+
+@pytest.mark.usefixtures("often")
 def test_the_program_may_die_at_any_word_and_goes_on_where_it_was(homes_stage: Homes) -> None:
     h, row = homes_stage, homes_stage.stage.running()
     whole = h.packer(row)
@@ -294,6 +347,7 @@ def test_the_portal_may_die_around_any_call(homes_stage: Homes, op: str, place: 
     assert len([one for one in events(row, "disk") if one.mail_to]) == 1
 
 
+@pytest.mark.usefixtures("often")
 def test_the_portal_may_die_before_any_row_that_it_writes(homes_stage: Homes) -> None:
     h, row = homes_stage, homes_stage.stage.running()
     for nth in count():

@@ -426,6 +426,13 @@ def test_what_is_no_output_of_that_accounts_stack_is_refused(stage: Stage, text:
         account_edits.tell_stack(add(stage), text, joined=False, who=stage.cast.instructor.user, now=stage.now)
 
 
+def test_an_account_that_was_removed_meanwhile_takes_no_team(linked: Linked) -> None:
+    CloudAccount.objects.filter(pk=linked.account.pk).update(removed_at=linked.stage.now)
+    cast = linked.stage.cast
+    with pytest.raises(AccountRefused, match="removed meanwhile"):
+        account_edits.bind(linked.account, cast.team, who=cast.instructor.user, now=linked.stage.now)
+
+
 def test_it_is_removed_only_when_nothing_is_left_there(linked: Linked) -> None:
     stage, who = linked.stage, linked.stage.cast.instructor.user
     row = linked.running()

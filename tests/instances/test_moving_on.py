@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.core import mail
 
-from instances import moving_on, services
+from instances import moving_on, services, snapshots, sweeps
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance, Preset
 from instances.refusals import LaunchRefused
@@ -122,6 +122,55 @@ def test_two_rounds_at_once_and_a_death_in_between_make_one_machine(
     assert moving_on.go_on(seen_too, now=stage.now) is None
     assert len(new_ones(row)) == 1
     check_books()
+
+
+def test_a_copy_begun_while_it_ran_is_not_what_the_work_goes_on_from(stage: Stage, other: Preset) -> None:
+    row = stage.running()
+    stage.cloud.disks.snapshot_seconds = 600
+    early = snapshots.request_snapshot(row, why=DiskSnapshot.Why.ASKED, who=row.owner.user, now=stage.now)
+    stage.wait(1)
+    stage.stop(row)
+    stage.wait(2)
+    with pytest.raises(LaunchRefused, match="begun while it ran"):
+        asked(stage, fresh(row), other)
+    early.refresh_from_db()
+    assert (early.go_on_as, early.then_delete) == (None, False)
+    stage.wait(12)
+    asked(stage, fresh(row), other)
+    stage.wait(15)
+    [new] = new_ones(row)
+    assert new.restored_from != early
+
+
+def test_deleting_the_machine_calls_it_off(stage: Stage, other: Preset) -> None:
+    row = stopped(stage)
+    stage.cloud.disks.snapshot_seconds = 300
+    asked(stage, row, other)
+    stage.wait(1)
+    moving_on.call_off(row)
+    services.request_terminate(fresh(row), who=row.owner.user, now=stage.now)
+    stage.wait(10)
+    assert fresh(row).state == "terminated"
+    assert new_ones(row) == []
+
+
+def test_the_copy_stays_until_the_new_machine_runs(stage: Stage, other: Preset) -> None:
+    row = stopped(stage)
+    one = asked(stage, row, other)
+    stage.cloud.fill()
+    stage.wait(8)
+    one.refresh_from_db()
+    [new] = new_ones(row)
+    assert (new.state, one.standing) == ("requested", Standing.KEPT)
+    assert snapshots.is_needed(one)
+    assert not snapshots.request_delete(one, who=row.owner.user, now=stage.now)
+    stage.cloud.empty()
+    for _minute in range(5):
+        stage.later(60)
+        sweeps.queue(stage.cloud, stage.now)
+        stage.repair()
+    assert fresh(new).state == "running"
+    assert snapshots.request_delete(one, who=row.owner.user, now=stage.now)
 
 
 def test_only_a_disk_at_rest_moves(stage: Stage, other: Preset) -> None:

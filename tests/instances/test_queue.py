@@ -13,6 +13,7 @@ from instances.models import Instance, Preset
 from instances.queue_rules import LONGEST
 from instances.standing import standing_of
 from instances.steps import Mark, steps
+from instances.sweeps.queueing import _Round
 from tests.instances.conftest import Stage, check_books, events, fresh, held
 
 BUSY = Transient("busy", code="RequestLimitExceeded")
@@ -151,6 +152,22 @@ def test_leaving_frees_all_and_moves_the_others_up(stage: Stage) -> None:
     assert fresh(first).state == "terminated"
     assert fresh(second).cloud_id
     check_books()
+
+
+def test_those_who_may_not_be_asked_for_take_nobodys_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole class waits for one quota: who wants something else is served in the same round."""
+    monkeypatch.setattr("instances.sweeps.queueing.AT_ONCE", 2)
+    stage.cloud.vcpu_quota = 4
+    stage.running(stage.cast.instructor)
+    for who in (stage.cast.student, stage.cast.other_student, stage.cast.ta):
+        waiting(stage, who)
+    blocked = Instance.objects.filter(queued_at__isnull=False).order_by("queued_at")
+    assert blocked.count() == 3
+    stage.later(300)
+    work = _Round(stage.cloud, stage.now)
+    for row in blocked:
+        work.serve(row)
+    assert work.asked == 1
 
 
 def test_leaving_while_aws_is_asked_leaves_no_machine(stage: Stage) -> None:

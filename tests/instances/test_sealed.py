@@ -22,7 +22,9 @@ def test_a_machine_and_its_tunnel_and_chats_outlive_the_old_key(stage: Stage, se
     settings.CODE_KEYS = [old]
     settings.DIAL_OUT, settings.TUNNEL_ADDRESS = ["*"], "tunnel.example:2222"
     row = stage.click_launch()
-    room = ChatChannel.objects.create(course=row.course, name="Staff", service="Slack", created_at=stage.now, sealed_url=vault.seal("slack://a/b/c"))
+    room = ChatChannel.objects.create(
+        course=row.course, name="Staff", service="Slack", created_at=stage.now, sealed_url=vault.seal("slack://a/b/c")
+    )
     settings.CODE_KEYS = [new, old]
     call_command("rotate_code_keys", stdout=io.StringIO())
     settings.CODE_KEYS = [new]

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 from cloud import backends
 from cloud.fake_files import FakeFiles
 from cloud.files import Part, checksum_of
+from courses.models import Course
 from instances import home_views, sweeps, tasks
 from instances.home_records import HomeArchive, HomeDownload
 from instances.models import Instance
@@ -39,6 +40,28 @@ def ready(row: Instance, **more: object) -> HomeArchive:
     facts = {"owner": row.owner, "course": row.course, "part_bytes": 1, "asked_at": now, "packed_at": now}
     facts |= {"ready_at": now, "expires_at": now + timedelta(days=30), "size_bytes": 3 * 2**30, "files": 12}
     return HomeArchive.objects.create(instance=row, **facts | more)
+
+
+def test_what_was_promised_can_be_fetched_when_the_course_lets_nobody_in_any_more(
+    today: Stage, bucket: FakeFiles
+) -> None:
+    row = today.running()
+    home = ready(row)
+    Course.objects.update(ends_on=timezone.now().date() - timedelta(days=9), alumni_for=timedelta(days=2))
+    client = signed_in(today.cast.student.user)
+    assert client.get(reverse("machine", args=[row.slug])).status_code == 404
+    assert "Your files to take along" in client.get(reverse("me")).content.decode()
+    url = reverse("machine_files_fetch", args=[row.slug, home.pk])
+    assert client.post(url, {"from": "me"}).status_code == 303
+    assert signed_in(today.cast.other_student.user).post(url).status_code == 404
+
+
+def test_a_download_that_is_there_is_shown_whatever_was_tried_after_it(today: Stage, bucket: FakeFiles) -> None:
+    row = today.running()
+    ready(row, asked_at=timezone.now() - timedelta(days=1))
+    for _time in range(4):
+        ready(row, ready_at=None, expires_at=None, failed_at=timezone.now(), reason="Called off")
+    assert "Ready: 12 files" in page(today, row)
 
 
 def test_without_a_bucket_nothing_is_offered(today: Stage, settings: Settings) -> None:

@@ -3,11 +3,13 @@
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from cryptography.fernet import Fernet
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from courses import second_factor
 from courses.models import AuditNote, User
 from instances.models import NotebookGrant
 from tests.conftest import Cast
@@ -38,6 +40,18 @@ def add_app(client: Client) -> str:
 @pytest.fixture(autouse=True)
 def _fresh(portal: Settings) -> None:
     cache.clear()
+
+
+def test_after_a_new_key_the_old_one_can_go(portal: Settings, cast: Cast) -> None:
+    new, old = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    portal.CODE_KEYS = [old]
+    secret = add_app(signed_in(cast.instructor.user))
+    portal.CODE_KEYS = [new, old]
+    sealed, lost = second_factor.seal_anew()
+    assert (sealed, lost) == (2, 0)  # the app, and its recovery codes
+    portal.CODE_KEYS = [new]
+    [app] = Authenticator.objects.filter(user=cast.instructor.user, type=Authenticator.Type.TOTP)
+    assert second_factor.MFAAdapter().decrypt(app.data["secret"]) == secret
 
 
 @pytest.fixture

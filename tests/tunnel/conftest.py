@@ -66,6 +66,7 @@ def started_endpoint(inside: str, patch: str = "") -> Iterator[Endpoint]:
         "LAMPLIGHTER_DEMO": "1",
         "LAMPLIGHTER_TUNNEL_LISTEN": f"{HOST}:{port}",
         "LAMPLIGHTER_TUNNEL_INSIDE": inside,
+        "LAMPLIGHTER_SSH_ADDRESS": f"{HOST}:{port}",
         "DJANGO_SETTINGS_MODULE": "portal.settings",
     }
     start = f"import django, runpy; django.setup(); {patch}; runpy.run_module('portal.tunnel', run_name='__main__')"

@@ -19,6 +19,7 @@ from courses.models import AuditNote, Enrollment, EnrollmentStatus
 from instances import ssh_access
 from instances.models import CourseSsh, Instance, SshKey, TunnelHost
 from instances.states import State
+from instances.tunnel import rows
 from tests.conftest import Cast
 from tests.gateway.conftest import HOST, new_instance, wait_until
 from tests.loopback import address, free_port
@@ -255,6 +256,14 @@ def test_an_endpoint_that_is_restarted_writes_down_whom_it_cut_off(student: Stud
             assert ended(process)
             assert second.process.wait(20) == 0
     assert AuditNote.objects.filter(what="ssh_closed").count() == 1
+
+
+def test_without_an_address_in_the_settings_it_is_off_for_everybody(student: Student, settings: Settings) -> None:
+    key = SshKey.objects.get(user=student.owner.user).public_key
+    assert rows.visitor(student.machine.slug, key)
+    settings.SSH_ADDRESS = ""
+    assert rows.visitor(student.machine.slug, key) is None
+    assert rows.still_welcome({student.machine.slug}) == set()
 
 
 def test_it_ends_when_its_person_leaves_the_course(student: Student) -> None:

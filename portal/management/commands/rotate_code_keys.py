@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from courses import second_factor
 from credits.rotation import Rotated, rotate
 from portal.sealed import COLUMNS
 
@@ -17,6 +18,9 @@ class Command(BaseCommand):
             done = rotate(model, column, self._tell)
             lost += done.unreadable
             self.stdout.write(f"{what}: {done.resealed} sealed anew, {done.current} under the newest key already.")
+        sealed, unreadable = second_factor.seal_anew()
+        lost += unreadable
+        self.stdout.write(f"second factors: {sealed} sealed anew.")
         if lost:
             raise CommandError(f"No key of LAMPLIGHTER_CODE_KEYS opens {lost} of them: put their own back in.")
 
