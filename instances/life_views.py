@@ -1,9 +1,11 @@
 """Doors of a machine's further life: restart, another preset, copies of its disk, restore; the staff's disks page."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -61,8 +63,7 @@ def resize(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, _("It is a %(name)s from its next start on.") % {"name": preset.name})
             return redirect("machine", slug)
     others = found.course.presets.filter(enabled=True, market=found.preset.market).exclude(pk=found.preset_id)
-    context = {"machine": found, "quotes": quotes_for(found.owner, others, now), "refused": refused, "now": now}
-    return render(request, "machine/resize.html", context, status=409 if refused else 200)
+    return _kinds_page(request, "resize", found, others, refused, now)
 
 
 @require_http_methods(GET_OR_POST)
@@ -83,13 +84,14 @@ def elsewhere(request: HttpRequest, slug: str) -> HttpResponse:
             said = _("Its disk is copied; then your work goes on as a %(name)s, by itself. A mail tells you.")
             messages.success(request, said % {"name": preset.name})
             return redirect("machine", slug)
-    context = {
-        "machine": found,
-        "quotes": quotes_for(found.owner, found.course.presets.filter(enabled=True), now),
-        "refused": refused,
-        "now": now,
-    }
-    return render(request, "machine/elsewhere.html", context, status=409 if refused else 200)
+    return _kinds_page(request, "elsewhere", found, found.course.presets.filter(enabled=True), refused, now)
+
+
+def _kinds_page(
+    request: HttpRequest, name: str, machine: Instance, presets: QuerySet[Preset], refused: str, now: datetime
+) -> HttpResponse:
+    context = {"machine": machine, "quotes": quotes_for(machine.owner, presets, now), "refused": refused, "now": now}
+    return render(request, f"machine/{name}.html", context, status=409 if refused else 200)
 
 
 def _preset(machine: Instance, slug: str) -> Preset:

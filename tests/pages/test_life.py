@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from instances import snapshots
+from instances import services, snapshots
 from instances.disk_rules import Standing
 from instances.models import DiskPolicy, DiskSnapshot, Instance, Preset
 from tests.instances.conftest import HOUR, Stage, fresh
@@ -107,8 +107,12 @@ def test_a_copy_is_restored_for_what_the_page_says_and_deleted_with_one_click(to
     where = reverse("copy_restore", args=["dl19", one.pk])
     assert "Its disk begins with your copy (16 GB of files)." in text_of(client.get(where).content.decode())
     client.post(where)
-    assert Instance.objects.get(restored_from=one).state == "requested"
-    client.post(reverse("copy_delete", args=["dl19", one.pk]))
+    new = Instance.objects.get(restored_from=one)
+    assert new.state == "requested"
+    delete = reverse("copy_delete", args=["dl19", one.pk])
+    assert "A new machine is to begin with this copy" in client.post(delete, follow=True).content.decode()
+    services.launch(new.pk, cloud=today.cloud, now=today.now)
+    client.post(delete)
     one.refresh_from_db()
     assert one.standing == Standing.DELETING
 
