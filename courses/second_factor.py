@@ -8,6 +8,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -69,18 +70,24 @@ def _note(what: str, request: HttpRequest, user: User, authenticator: Authentica
 def seal_anew() -> tuple[int, int]:
     """What authenticator apps share with us, under the newest key: how many were, and how many no key opens. Resumable:
     under the newest key already, one is only sealed once more."""
-    done = lost = 0
-    for one in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).order_by("pk").iterator():
-        try:
-            fresh = {
-                name: _fernet().rotate(value.encode()).decode() if name in _SEALED else value
-                for name, value in one.data.items()
-            }
-        except InvalidToken:
-            lost += 1
-            continue
-        done += Authenticator.objects.filter(pk=one.pk, data=one.data).update(data=fresh)
-    return done, lost
+    found = Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).order_by("pk").values_list("pk", flat=True)
+    lost = [pk for pk in list(found) if not _seal_anew(pk)]
+    return len(found) - len(lost), len(lost)
+
+
+@transaction.atomic
+def _seal_anew(pk: int) -> bool:
+    """Locked: its person may be using one of its codes, which is written into the same column."""
+    one = Authenticator.objects.select_for_update().filter(pk=pk).first()
+    if one is None:
+        return True
+    sealed = {name: value for name, value in one.data.items() if name in _SEALED}
+    try:
+        fresh = {name: _fernet().rotate(value.encode()).decode() for name, value in sealed.items()}
+    except InvalidToken:
+        return False
+    Authenticator.objects.filter(pk=pk).update(data=one.data | fresh)
+    return True
 
 
 def _fernet() -> MultiFernet:

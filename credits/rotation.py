@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from credits import vault
@@ -23,21 +23,21 @@ class Rotated:
 
 
 @sensitive_variables()
-def rotate(model: type[Model], column: str, progress: Callable[[Rotated], object] = lambda _done: None) -> Rotated:
+def rotate(every: QuerySet[Any], column: str, progress: Callable[[Rotated], object] = lambda _done: None) -> Rotated:
     """Seal all of it anew that is not under the newest key. `progress` is told after each 500."""
     done = Rotated()
-    found: Any = model._default_manager.exclude(**{column: ""}).order_by("pk")
+    found = every.exclude(**{column: ""}).order_by("pk")
     rows = list(found.values_list("pk", column)[:CHUNK])
     while rows:
         for pk, ciphertext in rows:
-            _rotate(model, column, pk, ciphertext, done)
+            _rotate(every, column, pk, ciphertext, done)
         progress(done)
         rows = list(found.filter(pk__gt=rows[-1][0]).values_list("pk", column)[:CHUNK])
     return done
 
 
 @sensitive_variables()
-def _rotate(model: type[Model], column: str, pk: Any, ciphertext: str, done: Rotated) -> None:
+def _rotate(every: QuerySet[Any], column: str, pk: Any, ciphertext: str, done: Rotated) -> None:
     if vault.is_newest(ciphertext):
         done.current += 1
         return
@@ -47,5 +47,5 @@ def _rotate(model: type[Model], column: str, pk: Any, ciphertext: str, done: Rot
         done.unreadable += 1
         return
     # Only over what was read: somebody may do the same in another window.
-    mine = model._default_manager.filter(pk=pk, **{column: ciphertext})
+    mine = every.model._default_manager.filter(pk=pk, **{column: ciphertext})
     done.resealed += mine.update(**{column: sealed})

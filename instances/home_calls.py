@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from cloud.base import CloudError, NotFound, Transient
+from cloud.base import AccountBlocked, CloudError, NotFound, Transient
 from cloud.files import Files, Part, Stored, checksum_of
 from instances.disk_records import DiskPolicy
 from instances.home_records import HomeArchive
@@ -53,7 +53,7 @@ def _complete(home: HomeArchive, files: Files, now: datetime) -> None:
         files.complete(home.key, home.upload_id, parts)
     except NotFound:
         logger.info("%s: no such upload, it may be complete already", home)
-    except Transient:
+    except (Transient, AccountBlocked):  # neither says anything of what was sent
         raise
     except CloudError as error:
         logger.warning("%s is not put together: %s", home, error)

@@ -96,7 +96,7 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
         return False
     except AccountBlocked as error:
         queueing.tell_staff_of_account(machine, error, now=now)
-        queueing.join(machine, WaitsFor.ACCOUNT, now=now)
+        queueing.wait_for_account(machine, now=now)
         return False
     except CloudError as error:
         logger.warning("%s: no zones or image yet: %s", machine, error)  # still REQUESTED: asked again

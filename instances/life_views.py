@@ -126,8 +126,8 @@ def terminate(request: HttpRequest, slug: str) -> HttpResponse:
         done = _keep_copy_and_delete(request, found)
         return redirect("machine", slug) if not done else redirect("course_home", found.course.slug)
     with transaction.atomic():
-        moving_on.call_off(found)
         done = services.request_terminate(found, who=person(request), now=timezone.now())
+        moving_on.call_off(found)  # after it: the machine is locked before its copies, as everywhere
     if done:
         send_after_commit(tasks.terminate, [found.pk])
         messages.success(request, _("%(name)s and its disk are being deleted.") % {"name": found.preset.name})
@@ -137,7 +137,10 @@ def terminate(request: HttpRequest, slug: str) -> HttpResponse:
 def _keep_copy_and_delete(request: HttpRequest, machine: Instance) -> bool:
     """The other choice of "delete": False, with the reason said, when no copy can be made; then nothing is deleted."""
     try:
-        made = snapshots.request_archive(machine, why=DiskSnapshot.Why.KEPT, who=person(request), now=timezone.now())
+        with transaction.atomic():
+            why, now = DiskSnapshot.Why.KEPT, timezone.now()
+            made = snapshots.request_archive(machine, why=why, who=person(request), now=now)
+            moving_on.call_off(machine)
     except (LaunchRefused, BudgetRefused) as error:
         messages.error(request, str(error))
         return False

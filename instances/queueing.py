@@ -49,7 +49,8 @@ def lanes_ahead(machine: Instance) -> Lanes:
 def join(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> bool:
     """A place behind all who wait, before AWS was asked at all. False when somebody else changed the row."""
     reason = waiting_words(waits_for)
-    place: dict[str, Any] = {"queued_at": now, "queued_for": waits_for, "next_try_at": now, "reason": reason}
+    soon = next_try(1, waits_for, now) if waits_for is WaitsFor.ACCOUNT else now
+    place: dict[str, Any] = {"queued_at": now, "queued_for": waits_for, "next_try_at": soon, "reason": reason}
     with transaction.atomic():
         same = Instance.objects.filter(pk=machine.pk, state=State.REQUESTED, queued_at=None)
         if not same.update(**place):
@@ -58,6 +59,15 @@ def join(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> bool:
     for field, value in place.items():
         setattr(machine, field, value)
     return True
+
+
+def wait_for_account(machine: Instance, *, now: datetime) -> None:
+    """Behind all who wait, or, who has a place, there: with the true reason, and asked for again after a pause."""
+    if join(machine, WaitsFor.ACCOUNT, now=now):
+        return
+    reason, soon = waiting_words(WaitsFor.ACCOUNT), next_try(1, WaitsFor.ACCOUNT, now)
+    same = Instance.objects.filter(pk=machine.pk, state=State.REQUESTED, queued_at=machine.queued_at)
+    same.update(queued_for=WaitsFor.ACCOUNT, next_try_at=soon, reason=reason)
 
 
 def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, said: str = "") -> bool:

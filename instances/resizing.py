@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from cloud.base import Cloud, CloudError, NotFound, Transient, WrongState
+from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient, WrongState
 from courses.models import User
 from instances import books
 from instances.accounts import door_for
@@ -73,6 +73,8 @@ def fit(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
     except (Transient, NotFound, WrongState) as error:
         logger.warning("%s: not %s yet: %s", machine, machine.instance_type, error)
         return False
+    except AccountBlocked:  # whoever starts it says so: the row keeps its new type
+        raise
     except CloudError as error:
         logger.error("%s: AWS refused %s: %s", machine, machine.instance_type, error)
         take_back(machine, str(error), now=now)

@@ -48,10 +48,10 @@ def test_broken_off_and_said_again_it_goes_on(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rotate(CreditCode, "ciphertext", power_cut)
-    done = rotate(CreditCode, "ciphertext")
+        rotate(CreditCode.objects.all(), "ciphertext", power_cut)
+    done = rotate(CreditCode.objects.all(), "ciphertext")
     assert (done.resealed, done.current) == (5, 2)
-    again = rotate(CreditCode, "ciphertext")
+    again = rotate(CreditCode.objects.all(), "ciphertext")
     assert (again.resealed, again.current) == (0, 7)
 
 

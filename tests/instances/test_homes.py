@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from cloud.base import Transient
+from cloud.base import AccountBlocked, Transient
 from instances import home_agent, homes, services
 from instances.home_records import HomeArchive
 from instances.home_rules import (
@@ -190,6 +190,15 @@ def test_called_off_while_the_bucket_puts_it_together_nothing_of_it_stays(homes_
     assert h.bucket.objects == {}
     h.rounds(31)
     assert again(home).cleared_at
+
+
+def test_a_blocked_account_is_no_verdict_on_what_was_sent(homes_stage: Homes) -> None:
+    h, row = homes_stage, homes_stage.stage.running()
+    home = h.asked(row)
+    h.packed(row)
+    h.bucket.faults.break_before("complete", AccountBlocked("no credentials for a moment", code="NoCredentials"))
+    h.rounds(2)
+    assert again(home).ready_at
 
 
 def test_packing_again_and_again_comes_to_an_end(homes_stage: Homes) -> None:

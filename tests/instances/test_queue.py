@@ -154,6 +154,18 @@ def test_leaving_frees_all_and_moves_the_others_up(stage: Stage) -> None:
     check_books()
 
 
+def test_whose_account_is_blocked_meanwhile_reads_so_and_is_asked_for_after_a_pause(stage: Stage) -> None:
+    stage.cloud.fill()
+    row = waiting(stage)
+    stage.cloud.break_before("zones_offering", AccountBlocked("not yet verified", code="PendingVerification"), times=9)
+    stage.later(300)
+    queue(stage)
+    row = fresh(row)
+    assert (row.state, row.queued_for) == ("requested", "account")
+    assert row.next_try_at == stage.now + timedelta(minutes=5)
+    assert "account" in row.reason
+
+
 def test_those_who_may_not_be_asked_for_take_nobodys_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole class waits for one quota: who wants something else is served in the same round."""
     monkeypatch.setattr("instances.sweeps.queueing.AT_ONCE", 2)

@@ -67,6 +67,16 @@ def test_work_goes_on_elsewhere_with_one_click_and_the_page_says_so(today: Stage
     assert f"then your work goes on as a {today.preset.name}, by itself" in answer
 
 
+def test_deleting_it_with_a_copy_launches_nothing_that_was_to_go_on(today: Stage) -> None:
+    row = stopped(today)
+    today.cloud.disks.snapshot_seconds = 300
+    post(today, "machine_elsewhere", row, preset=today.preset.slug)
+    post(today, "machine_terminate", row, disk="copy")
+    today.wait(15)
+    assert fresh(row).state == "terminated"
+    assert Instance.objects.count() == 1
+
+
 def test_of_a_machine_that_runs_the_page_says_to_stop_it_first(today: Stage, bigger: Preset) -> None:
     row = today.running()
     answer = post(today, "machine_resize", row, preset="project")

@@ -14,8 +14,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         lost = 0
-        for what, model, column in COLUMNS:
-            done = rotate(model, column, self._tell)
+        for what, every, column in COLUMNS:
+            done = rotate(every.all(), column, self._tell)
             lost += done.unreadable
             self.stdout.write(f"{what}: {done.resealed} sealed anew, {done.current} under the newest key already.")
         sealed, unreadable = second_factor.seal_anew()
