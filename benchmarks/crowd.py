@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from itertools import cycle
 from pathlib import Path
 
@@ -22,8 +23,18 @@ def main() -> None:
 
     rules = Rules(boot_seconds=0, stop_seconds=0, vcpu_quota=10**9)
     simulator = Simulator(folder, region="us-east-1", rules=rules, with_room=False)
-    threading.Thread(target=_fill, args=(simulator, folder, machines, installation), daemon=True).start()
+    filling = threading.Thread(target=_fill_or_end, args=(simulator, folder, machines, installation), daemon=True)
+    filling.start()
     simulator.run("127.0.0.1", port)
+
+
+def _fill_or_end(*args) -> None:
+    """Whoever waits for the machines must not wait for ever."""
+    try:
+        _fill(*args)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _fill(simulator, folder: Path, machines: int, installation: str) -> None:
@@ -31,7 +42,8 @@ def _fill(simulator, folder: Path, machines: int, installation: str) -> None:
 
     while not (folder / "network.json").exists():  # written when the simulator is up
         time.sleep(0.05)
-    network = simulator.network
+    home = simulator.accounts.home
+    network = home.network
     subnets = cycle(sorted(network.subnets.items()))
     ids = []
     for number in range(machines):
@@ -54,7 +66,7 @@ def _fill(simulator, folder: Path, machines: int, installation: str) -> None:
             "client_token": token,
         }
         request = LaunchRequest(token, token, zone, "g4dn.xlarge", "stop", launch)
-        ids.append(simulator.world.launch(request).cloud_id)
+        ids.append(home.world.launch(request).cloud_id)
     (folder / "crowd.draft").write_text(json.dumps(ids))
     (folder / "crowd.draft").replace(folder / "crowd.json")
 
