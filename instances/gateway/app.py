@@ -1,12 +1,14 @@
 """The notebook gateway, an ASGI application: lets a browser through to its own machine, and to nothing else."""
 
+import asyncio
 import logging
 import secrets
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, WSServerHandshakeError
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, WSServerHandshakeError
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebSocketScope
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -17,16 +19,20 @@ from instances import grants
 from instances.gateway import answers, place
 from instances.gateway import headers as rules
 from instances.gateway.activity import Stamps
+from instances.gateway.browser_end import browser_end
 from instances.gateway.database import in_database
 from instances.gateway.doorkeeper import COOKIES_MAX, Doorkeeper
 from instances.gateway.http import AccessOver, Exchange
+from instances.gateway.share import REQUESTS_MAX, SOCKETS_MAX, Full, Places
 from instances.gateway.visit import Visit, visit_of
 from instances.gateway.websocket import Bridge, machine_socket
+from instances.gateway.wire import MachineEnd, connector
 from instances.grants import Access
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
+HANG_UP_SECONDS = 2  # of a browser that was refused
 HEADER_MAX = 64 * 1024  # bytes; notebooks pass long query strings around
 
 
@@ -34,6 +40,8 @@ class Gateway:
     def __init__(self) -> None:
         self.doorkeeper = Doorkeeper()
         self.stamps = Stamps()
+        self.sockets = Places(SOCKETS_MAX)
+        self.requests = Places(REQUESTS_MAX)
         self._session: ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -49,7 +57,8 @@ class Gateway:
         """To the machines. Cookies, redirects, compression and time are the browser's business."""
         if self._session is None:
             self._session = ClientSession(
-                connector=TCPConnector(limit=0, limit_per_host=0),
+                connector=connector(),
+                ws_response_class=MachineEnd,
                 cookie_jar=DummyCookieJar(),
                 timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 auto_decompress=False,
@@ -97,7 +106,11 @@ class Gateway:
         elif not access.reachable:
             await _wait(visit, access.state, send)
         else:
-            await self._pass_on(visit, access, receive, send)
+            try:
+                with self.requests.one(visit.slug):
+                    await self._pass_on(visit, access, receive, send)
+            except Full:
+                await answers.say(send, 429, "Too many requests at once for one machine. Try again in a moment.")
 
     async def _pass_on(
         self, visit: Visit, access: Access, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -150,33 +163,42 @@ class Gateway:
         await receive()  # websocket.connect
         visit = visit_of(scope)
         if visit is None or not visit.allowed:
-            await _refuse(send, 404 if visit is None else 403)
+            await _refuse(receive, send, 404 if visit is None else 403)
             return
         try:
             access = await self.doorkeeper.access(visit.cookies, visit.slug)
         except DatabaseError:
             log.exception("access of %s not checked", visit.slug)
-            await _refuse(send, 503)
+            await _refuse(receive, send, 503)
             return
         if access is None or not access.reachable:
-            await _refuse(send, 401 if access is None else 503)
+            await _refuse(receive, send, 401 if access is None else 503)
             return
-        await self._join(visit, access, receive, send)
+        try:
+            with self.sockets.one(visit.slug):
+                await self._join(visit, access, scope["extensions"], receive, send)
+        except Full:
+            log.warning("%s: refused, it has %d websockets", visit.slug, SOCKETS_MAX)
+            await _refuse(receive, send, 429)
 
-    async def _join(self, visit: Visit, access: Access, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _join(
+        self, visit: Visit, access: Access, extensions: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
         def heard(message: str | bytes) -> None:
             self.stamps.message(access.instance_id, visit.path, message)
 
+        browser = browser_end(extensions)
         try:
-            machine = await machine_socket(self.session, visit, access)
+            machine = await machine_socket(self.session, visit, access, browser.cut)
         except WSServerHandshakeError as refused:
-            await _refuse(send, refused.status if refused.status >= 400 else 502)
+            await _refuse(receive, send, refused.status if refused.status >= 400 else 502)
         except (ClientError, TimeoutError, OSError) as error:
             log.info("%s does not answer: %s", visit.slug, error)
-            await _refuse(send, 503)
+            await _refuse(receive, send, 503)
         else:
+            browser.belongs_to(visit.slug)
             over = partial(self.doorkeeper.until_over, visit.cookies, visit.slug)
-            await Bridge(receive, send, over=over, on_message=heard).run(machine)
+            await Bridge(receive, send, over=over, on_message=heard, cut=browser.cut).run(machine)
 
 
 def _links(slug: str = "", path: str = rules.HOME) -> dict[str, object]:
@@ -212,7 +234,7 @@ async def _trouble(visit: Visit, send: ASGISendCallable) -> None:
         await answers.say(send, 503, "Access could not be checked. Try again in a moment.")
 
 
-async def _refuse(send: ASGISendCallable, status: int) -> None:
+async def _refuse(receive: ASGIReceiveCallable, send: ASGISendCallable, status: int) -> None:
     """Answers the websocket's handshake like any request, so that scripts see why."""
     headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
     if status == 503:
@@ -221,3 +243,9 @@ async def _refuse(send: ASGISendCallable, status: int) -> None:
     await send(start)
     body: Any = {"type": "websocket.http.response.body", "body": b"", "more_body": False}
     await send(body)
+    # uvicorn takes a refusal for no answer at all, and logs an error, until its connection is down. It tells of a
+    # disconnect twice: when the answer is written, and when the connection is down.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HANG_UP_SECONDS):
+            await receive()
+            await receive()

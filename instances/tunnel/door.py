@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from instances.ssh_access import LOGIN
+from instances.tunnel.flow import Flow
 from instances.tunnel.passage import MACHINE_SIDE, WINDOW, Passage
 from instances.tunnel.rows import Caller, Visitor
 from instances.tunnel.visits import SSH_SIDE
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from instances.tunnel.keeper import Keeper
 
 _SLUG = re.compile("[a-z0-9]{1,12}")
+CHANNELS_EACH = 10  # of one person's connection
+_BUSY = "Too many at once, or in one minute. Wait a moment, or let one connection do more (ControlMaster)."
 TRIES = 6  # keys that one connection may show; each costs a question to the database
 
 
@@ -34,22 +37,23 @@ class Door(asyncssh.SSHServer):
         self.visitor: Visitor | None = None
         self.passage: Passage | None = None
         self.peer = ""
-        self.knocking = False  # counted among those who have not proved who they are
         self.written = ""  # the connection under which it stands on its machine's row
         self.over = False
         self.looked_at = False
         self.writing = asyncio.Lock()  # it is written down and taken off one after the other
         self._tries = 0
+        self._channels = 0  # of a person, that either side has not closed yet
         self._asked: set[tuple[str, int]] = set()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.connection = conn
+        self.flow = Flow(conn)
         self.peer = str((conn.get_extra_info("peername") or [""])[0])
-        if not self.keeper.let_knock(self):
-            conn.abort()
+        self.keeper.knocking.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.over = True
+        self.flow.over()
         self.keeper.gone(self)
 
     def begin_auth(self, username: str) -> bool:
@@ -63,10 +67,12 @@ class Door(asyncssh.SSHServer):
         if self._tries > TRIES or not _SLUG.fullmatch(username):
             return False
         public = key.export_public_key("openssh").decode().split()
-        self.caller, self.visitor = await self.keeper.who(username, " ".join(public[:2]))
+        with self.flow.asking():
+            self.caller, self.visitor = await self.keeper.who(username, " ".join(public[:2]))
         return bool(self.caller or self.visitor)
 
     def auth_completed(self) -> None:
+        self.flow.known = True
         name = self.connection.get_extra_info("username")
         if self.caller and self.caller.slug == name:
             self.keeper.came_in(self, self.caller)
@@ -90,9 +96,17 @@ class Door(asyncssh.SSHServer):
         said = self.visitor.refusal or ("" if (dest_host, dest_port) == (self.visitor.slug, 22) else _how(self.visitor))
         if said:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, said)
-        return self.connection.create_tcp_channel(window=WINDOW), partial(
-            self.keeper.visits.pass_on, self, self.visitor
-        )
+        if self._channels >= CHANNELS_EACH or not self.keeper.visits.may_begin(self.visitor):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, _BUSY)
+        channel = self.connection.create_tcp_channel(window=WINDOW)
+        self._channels += 1
+        self.keeper.later(self._until_closed(channel))
+        return channel, partial(self.keeper.visits.pass_on, self, self.visitor)
+
+    async def _until_closed(self, channel: "asyncssh.SSHTCPChannel[bytes]") -> None:
+        """By both sides: one that we have closed and they have not still takes memory."""
+        await channel.wait_closed()
+        self._channels -= 1
 
     # ------------------------------------------------------------ a machine
 
@@ -106,7 +120,8 @@ class Door(asyncssh.SSHServer):
             return asyncssh.SSHListener()
         self.passage = Passage(self.connection)
         # Shielded: asyncssh cancels with the connection, and half-written rows would name a port that is nobody's.
-        stands = await asyncio.shield(self.keeper.opened(self, self.passage))
+        with self.flow.asking():
+            stands = await asyncio.shield(self.keeper.opened(self, self.passage))
         return self.passage if stands else False
 
     def send_away(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,6 +15,7 @@ from instances.gateway.doorkeeper import FRESH_SECONDS
 from instances.reaching import TUNNEL_FRESH
 from instances.tunnel import rows
 from instances.tunnel.door import Door
+from instances.tunnel.knocking import Knocking
 from instances.tunnel.passage import Passage
 from instances.tunnel.rows import Caller, Visitor
 from instances.tunnel.visits import Visits
@@ -23,8 +23,6 @@ from instances.tunnel.visits import Visits
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 2.0  # so long a stopped machine's tunnel still stands at most
-HALF_OPEN = 100  # connections that have not proved who they are
-HALF_OPEN_EACH = 40  # of one address; a whole network of machines may lie behind one
 # Gateways remember for FRESH_SECONDS where a machine is: so long its port must not become another's.
 LINGER_SECONDS = FRESH_SECONDS + 3
 
@@ -32,20 +30,12 @@ LINGER_SECONDS = FRESH_SECONDS + 3
 class Keeper:
     def __init__(self, inside: str) -> None:
         self.inside = inside
-        self._knocking: Counter[str] = Counter()
+        self.knocking = Knocking()
         self._doors: dict[int, Door] = {}  # by tunnel: which machine has come in
         self.visits = Visits(self)
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
     # ------------------------------------------------------------ coming
-    def let_knock(self, door: Door) -> bool:
-        """Not, while too many have not said who they are: each costs memory and a handshake."""
-        if self._knocking.total() >= HALF_OPEN or self._knocking[door.peer] >= HALF_OPEN_EACH:
-            return False
-        self._knocking[door.peer] += 1
-        door.knocking = True
-        return True
-
     async def who(self, slug: str, public_key: str) -> tuple[Caller | None, Visitor | None]:
         """The machine itself, or its owner; neither for everybody else."""
         try:
@@ -57,7 +47,7 @@ class Keeper:
 
     def came_in(self, door: Door, caller: Caller) -> None:
         """The newest of a machine is the one: an older one may be half dead, and nobody would know for a minute."""
-        self.stop_knocking(door)
+        self.knocking.gone(door)
         old = self._doors.get(caller.tunnel_id)
         self._doors[caller.tunnel_id] = door
         if old:
@@ -88,19 +78,13 @@ class Keeper:
 
     # ------------------------------------------------------------ going
     def gone(self, door: Door) -> None:
-        self.stop_knocking(door)
+        self.knocking.gone(door)
         self.visits.gone(door)
         if door.caller and self._doors.get(door.caller.tunnel_id) is door:
             del self._doors[door.caller.tunnel_id]
             log.info("%s is gone", door.caller.slug)
         if door.caller and door.passage:
             self.later(self._end(door, door.caller, door.passage))
-
-    def stop_knocking(self, door: Door) -> None:
-        if door.knocking:
-            door.knocking = False
-            self._knocking[door.peer] -= 1
-            self._knocking += Counter()  # drops the addresses of which nobody knocks
 
     async def _end(self, door: Door, caller: Caller, passage: Passage) -> None:
         """First off the row, then long enough for every gateway to hear of it, and only then the port is free."""

@@ -6,12 +6,14 @@ from contextlib import suppress
 
 import asyncssh
 
+from instances.tunnel.flow import Flow, refuse_crumbs
+
 log = logging.getLogger(__name__)
 
 MACHINE_SIDE = ("localhost", 8888)  # as `ssh -R 8888:…` asks for it
 AT_ONCE = 256  # open at once through one tunnel; JupyterLab needs some dozens
 CHUNK = 64 * 1024
-# What one channel may leave lying in our memory while its other end does not read: a thousand of them must fit.
+# Twice as much one channel may leave lying in our memory while its other end does not read: a thousand must fit.
 WINDOW = 512 * 1024
 
 
@@ -52,24 +54,30 @@ class Passage(asyncssh.SSHListener):
             return
         self._open.add(task)
         try:
-            await self._pass(reader, writer)
-            writer.close()  # what is still on its way arrives
-        except (asyncssh.Error, OSError) as error:
+            origin = writer.get_extra_info("peername")[:2]
+            far = await self._connection.open_connection(*MACHINE_SIDE, *origin, encoding=None, window=WINDOW)
+            await self._pass(reader, writer, *far)
+            await far[1].wait_closed()  # by the machine, too: until then it takes one of its places
+        except (asyncssh.Error, OSError, asyncio.CancelledError) as error:
             log.debug("a passage ended: %s", error)
-            writer.transport.abort()
-        except asyncio.CancelledError:
             writer.transport.abort()
         finally:
             self._open.discard(task)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        origin = writer.get_extra_info("peername")[:2]
-        far_reader, far_writer = await self._connection.open_connection(
-            *MACHINE_SIDE, *origin, encoding=None, window=WINDOW
-        )
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncssh.SSHReader[bytes],
+        far_writer: asyncssh.SSHWriter[bytes],
+    ) -> None:
         try:
             await join(reader, writer, far_reader, far_writer)
             far_writer.close()
+            writer.close()  # what is still on its way arrives
+        except (asyncssh.Error, OSError) as error:
+            log.debug("a passage was cut: %s", error)
+            writer.transport.abort()
         finally:
             if not far_writer.is_closing():
                 far_writer.channel.abort()
@@ -80,7 +88,10 @@ Writer = asyncio.StreamWriter | asyncssh.SSHWriter[bytes]
 
 
 async def join(reader: Reader, writer: Writer, far_reader: Reader, far_writer: Writer) -> None:
-    """Until both have said all. Closes nothing."""
+    """Until both have said all. Closes nothing. Raises asyncssh.Error or OSError."""
+    for end in (writer, far_writer):
+        if not isinstance(end, asyncio.StreamWriter):
+            refuse_crumbs(end)
     ways = [asyncio.ensure_future(_pump(reader, far_writer)), asyncio.ensure_future(_pump(far_reader, writer))]
     try:
         await asyncio.gather(*ways)
@@ -91,7 +102,10 @@ async def join(reader: Reader, writer: Writer, far_reader: Reader, far_writer: W
 
 async def _pump(source: Reader, sink: Writer) -> None:
     """Until its end, which is passed on: one side may have said all and still listen."""
+    flow: Flow | None = sink.get_extra_info("flow")
     while data := await source.read(CHUNK):
+        if flow:  # of the whole connection; `drain` knows of its channel's window alone
+            await flow.room()
         sink.write(data)
         await sink.drain()
     with suppress(OSError):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SSH_PORT = 22
 SSH_SIDE = ("localhost", SSH_PORT)  # as `ssh -R 22:…` of a machine that dials out asks for it
 CONNECTIONS_EACH = 5  # of one person
-CHANNELS_EACH = 10  # of one connection
+A_MINUTE = 60  # connections to a machine that one person may begin: each leaves two rows
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 5
 
@@ -34,11 +34,12 @@ class Visits:
     def __init__(self, keeper: "Keeper") -> None:
         self._keeper = keeper
         self._doors: set[Door] = set()
-        self._channels: Counter[Door] = Counter()
+        self._passing = 0
+        self._begun: dict[int, deque[float]] = {}  # by person: when, in the last minute
         self._writing: set[asyncio.Task[None]] = set()  # the ends that are being written down
 
     def came_in(self, door: "Door") -> None:
-        self._keeper.stop_knocking(door)
+        self._keeper.knocking.gone(door)
         if sum(_user(one) == _user(door) for one in self._doors) >= CONNECTIONS_EACH:
             door.send_away()
         else:
@@ -46,6 +47,20 @@ class Visits:
 
     def gone(self, door: "Door") -> None:
         self._doors.discard(door)
+
+    def may_begin(self, visitor: Visitor) -> bool:
+        """Counts it."""
+        now = time.monotonic()
+        for user, times in list(self._begun.items()):
+            while times and times[0] < now - 60:
+                times.popleft()
+            if not times:
+                del self._begun[user]
+        mine = self._begun.setdefault(visitor.user_id, deque())
+        if len(mine) >= A_MINUTE:
+            return False
+        mine.append(now)
+        return True
 
     async def pass_on(
         self,
@@ -55,10 +70,7 @@ class Visits:
         writer: "asyncssh.SSHWriter[bytes]",
     ) -> None:
         """From the first byte to the last, and a row for each. What cannot be written down does not begin."""
-        if self._channels[door] >= CHANNELS_EACH:
-            writer.close()
-            return
-        self._channels[door] += 1
+        self._passing += 1
         since = timezone.now()
         # On their own: this task is cancelled with its connection, and what began must end in the rows, too.
         began = asyncio.ensure_future(in_database(rows.visit_began, visitor, door.peer, since))
@@ -74,8 +86,7 @@ class Visits:
             over = asyncio.ensure_future(self._over(door, visitor, since, began))
             self._writing.add(over)
             over.add_done_callback(self._writing.discard)
-            self._channels[door] -= 1
-            self._channels += Counter()  # drops the connections of which nothing is open
+            self._passing -= 1
 
     async def _over(self, door: "Door", visitor: Visitor, since: datetime, began: "asyncio.Future[None]") -> None:
         try:
@@ -107,7 +118,7 @@ class Visits:
         for door in list(self._doors):
             door.send_away()
         deadline = time.monotonic() + CLOSE_SECONDS
-        while (self._channels.total() or self._writing) and time.monotonic() < deadline:
+        while (self._passing or self._writing) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
 
     async def look(self) -> None:

@@ -46,7 +46,7 @@ UNIT = ROOT / "deploy" / "systemd" / "lamplighter-gateway.service"
 def flags_in_production() -> list[str]:
     """What uvicorn is told besides where to listen."""
     [command] = re.findall(r"^ExecStart=(.+)$", UNIT.read_text(), re.M)
-    return shlex.split(command)[shlex.split(command).index("--ws-max-size") :]
+    return shlex.split(command)[shlex.split(command).index("--ws") :]
 
 
 FLAGS = flags_in_production()
@@ -83,6 +83,7 @@ class Answer:
 class Gateway:
     port: int
     process: "subprocess.Popen[bytes]"
+    log: Path = Path(os.devnull)
 
     @property
     def domain(self) -> str:
@@ -92,6 +93,15 @@ class Gateway:
     def resident_mb(self) -> float:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    @property
+    def peak_mb(self) -> float:
+        """The most since `forget_peak`."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def origin(self, slug: str) -> str:
         return f"http://{slug}.{self.domain}"
@@ -158,21 +168,33 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def gateway_process(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, live_server: LiveServer
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    live_server: LiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gateway]:
-    port = free_port()
     with django_db_blocker.unblock():
         url = database_url()
+    with running_gateway(url, live_server, tmp_path_factory.mktemp("gateway")) as gateway:
+        yield gateway
+
+
+@contextlib.contextmanager
+def running_gateway(
+    database: str, live_server: LiveServer, folder: Path, start: tuple[str, ...] = ("-m", "uvicorn")
+) -> Iterator[Gateway]:
+    port, log = free_port(), folder / "log"
     environment = os.environ | {
-        "DATABASE_URL": url,
+        "DATABASE_URL": database,
         "LAMPLIGHTER_DEMO": "1",
         "LAMPLIGHTER_PORTAL_URL": live_server.url,
         "LAMPLIGHTER_NOTEBOOK_DOMAIN": f"nb.localhost:{port}",
         "LAMPLIGHTER_NOTEBOOK_SCHEME": "http",
     }
-    command = [sys.executable, "-m", "uvicorn", "portal.live:application", "--host", HOST, "--port", str(port), *FLAGS]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    gateway = Gateway(port, process)
+    command = [sys.executable, *start, "portal.live:application", "--host", HOST, "--port", str(port), *FLAGS]
+    with log.open("ab") as written:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=written)
+    gateway = Gateway(port, process, log)
     try:
         wait_until(lambda: answers(gateway), "the gateway answers")
         yield gateway

@@ -50,6 +50,12 @@ class FakeMachine:
             ("/packed", self._packed),
             ("/ws", self._websocket),
             ("/ws403", self._refuse),
+            ("/pile/{mb}", self._pile),
+            ("/pour/{kind}", self._pour),
+            ("/pings", self._pings),
+            ("/deaf", self._deaf),
+            ("/silent", self._silent),
+            ("/head", self._head),
             ("/{rest:.*}", self._echo),
         ]
         for path, answer in routes:
@@ -120,6 +126,8 @@ class FakeMachine:
         async for message in socket:
             if message.type == WSMsgType.TEXT and message.data == "bye":
                 await socket.close(code=4000, message=b"as asked")
+            elif message.type == WSMsgType.TEXT and message.data == "40 MB":
+                await socket.send_bytes(b"\x07" * (40 * MB))
             elif message.type == WSMsgType.TEXT and message.data == "headers":
                 await socket.send_json([[name.lower(), value] for name, value in request.headers.items()])
             elif message.type == WSMsgType.TEXT:
@@ -129,3 +137,60 @@ class FakeMachine:
         if not self.closed_with.done():
             self.closed_with.set_result(socket.close_code)
         return socket
+
+    async def _pile(self, request: web.Request) -> web.WebSocketResponse:
+        """Most of one message, and never its end."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        assert request.transport
+        size = int(request.match_info["mb"]) * MB
+        request.transport.write(unfinished(size, masked=False))
+        await socket.receive()
+        return socket
+
+    async def _pour(self, request: web.Request) -> web.WebSocketResponse:
+        """Whole messages of 60 MB, one after the other."""
+        socket = web.WebSocketResponse(writer_limit=2**40)
+        await socket.prepare(request)
+        for _n in range(2):
+            if request.match_info["kind"] == "text":
+                await socket.send_str("\N{GRINNING FACE}" + "t" * (60 * MB))
+            else:
+                await socket.send_bytes(bytes(60 * MB))
+        await socket.receive()
+        return socket
+
+    async def _pings(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        transport = request.transport
+        while transport and not transport.is_closing():
+            transport.write(b"\x89\x00" * 30_000)
+            await asyncio.sleep(0.05)
+        return socket
+
+    async def _deaf(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=0)
+        await socket.prepare(request)
+        await asyncio.sleep(60)
+        return socket
+
+    async def _silent(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async def _head(self, request: web.Request) -> web.Response:
+        """A head of many long lines that never ends."""
+        assert request.transport
+        request.transport.write(b"HTTP/1.1 200 OK\r\n" + b"x-line: " + b"h" * 60_000 + b"\r\n")
+        for n in range(120):
+            request.transport.write(b"x-%d: " % n + b"h" * 60_000 + b"\r\n")
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(60)
+        return web.Response()
+
+
+def unfinished(size: int, *, masked: bool) -> bytes:
+    """A binary message that lacks its last byte. Whoever sends from a browser masks it, here with zeros."""
+    head = bytes([0x82, (0x80 if masked else 0) | 127]) + size.to_bytes(8) + (bytes(4) if masked else b"")
+    return head + bytes(size - 1)

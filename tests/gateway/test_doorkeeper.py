@@ -52,7 +52,9 @@ def test_the_gateway_carries_nothing_of_the_portals_pages() -> None:
     assert found.stdout.strip() == "set()"
 
 
-def test_a_hundred_requests_at_once_ask_once(database: Database) -> None:
+def test_a_hundred_requests_at_once_ask_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "FRESH_SECONDS", 60)  # however long a busy machine takes to begin a hundred
+
     async def page() -> list[Access | None]:
         door = Doorkeeper()
         return await asyncio.gather(*(door.access(["good"], "mabc") for _n in range(100)))

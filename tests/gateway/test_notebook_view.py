@@ -121,7 +121,7 @@ def test_only_get_opens_it(mine: Instance) -> None:
 def test_a_machine_that_does_not_run_is_waited_for(
     mine: Instance, state: State, text: str, polls: bool, starts: bool
 ) -> None:
-    Instance.objects.update(state=state)
+    Instance.objects.update(state=state, cloud_id="i-1")
     answer = signed_in(mine.owner.user).get(url_of(mine), {"path": "/lab/x"})
     page = answer.content.decode()
     assert answer.status_code == 200
@@ -153,6 +153,17 @@ def test_who_waits_in_the_queue_is_not_told_that_the_machine_starts(mine: Instan
     Instance.objects.update(state=State.LAUNCHING)
     assert client.get(url_of(mine), poll, headers={"HX-Request": "true"}).status_code == 204
     Instance.objects.update(cloud_id="i-1")
+    assert client.get(url_of(mine), poll, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+
+
+def test_a_launch_that_was_called_off_before_aws_answered_is_no_machine_that_stops(mine: Instance) -> None:
+    Instance.objects.update(state=State.STOPPING, cloud_id="")
+    client = signed_in(mine.owner.user)
+    page = client.get(url_of(mine), {"path": "/lab"}).content.decode()
+    assert "called off before AWS had answered: there is nothing to open" in page
+    assert "Its files are kept" not in page
+    Instance.objects.update(cloud_id="i-1")  # AWS had made one: now it is one that stops
+    poll = {"path": "/lab", "state": STATE, "shown": "called-off"}
     assert client.get(url_of(mine), poll, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
 
 

@@ -1,15 +1,20 @@
 """What goes through to the machine and back: whole, unchanged, in little memory, and without our secrets."""
 
+import contextlib
 import gzip
 import hashlib
 import http.client
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.gateway.conftest import Gateway, Visitor, sign_out, wait_until
-from tests.gateway.fake_machine import MB, FakeMachine
+from tests.conftest import Cast
+from tests.gateway.conftest import Gateway, Visitor, answers, entered, new_instance, sign_out, wait_until
+from tests.gateway.fake_machine import MB, PORT, FakeMachine
+from tests.loopback import address
 
 BIG_MB = 200
 BOUND_MB = 48  # memory that the gateway may grow by, whatever passes through
@@ -127,6 +132,74 @@ def test_a_big_download_to_a_slow_reader_stays_in_bounded_memory(gateway: Gatewa
     wire.close()
     assert length == BIG_MB * MB
     assert peak - before < BOUND_MB
+
+
+def _interim_for_ever(wire: socket.socket) -> None:
+    while True:
+        wire.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+def _headers_for_ever(wire: socket.socket) -> None:
+    wire.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        wire.sendall(b"X-Header: " + b"a" * 1000 + b"\r\n")
+
+
+def _size_for_ever(wire: socket.socket) -> None:
+    wire.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;")
+    while True:
+        wire.sendall(bytes([97]) * 65536)
+
+
+@pytest.mark.parametrize("says", [_interim_for_ever, _headers_for_ever, _size_for_ever])
+def test_a_machine_that_never_comes_to_its_answer_holds_up_nobody(
+    cast: Cast, gateway: Gateway, says: Callable[[socket.socket], None]
+) -> None:
+    """Its student has root there, and may serve whatever they like. The gateway is everybody's."""
+    with socket.create_server((address(49), PORT)) as server:
+
+        def serve() -> None:
+            while True:
+                with contextlib.suppress(OSError), server.accept()[0] as wire:
+                    wire.recv(65536)
+                    says(wire)
+                if server.fileno() < 0:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        visitor = entered(gateway, new_instance(cast.student, address(49)))
+        before, slowest, grown = gateway.resident_mb, 0.0, 0.0
+        asking = threading.Thread(target=_ask, args=(visitor,), daemon=True)
+        asking.start()
+        for _n in range(20):
+            began = time.monotonic()
+            assert answers(gateway)
+            slowest = max(slowest, time.monotonic() - began)
+            grown = max(grown, gateway.resident_mb - before)
+            time.sleep(0.1)
+        server.shutdown(socket.SHUT_RDWR)
+    assert slowest < 3  # without the limit: six seconds and more
+    assert grown < BOUND_MB
+
+
+def _ask(visitor: Visitor) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        visitor.browser.ask("/api/status")
+
+
+def test_an_interim_answer_or_two_before_the_answer_are_no_harm(cast: Cast, gateway: Gateway) -> None:
+    with socket.create_server((address(48), PORT)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as wire:
+                for _request in range(3):
+                    wire.recv(65536)
+                    told = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10
+                    wire.sendall(told + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        threading.Thread(target=serve, daemon=True).start()
+        visitor = entered(gateway, new_instance(cast.student, address(48)))
+        assert [visitor.browser.ask("/api/status").body for _n in range(3)] == [b"ok"] * 3
 
 
 def test_a_download_that_is_given_up_ends_at_the_machine_too(

@@ -9,7 +9,7 @@ from websockets.typing import Subprotocol
 
 from instances.models import Instance
 from instances.states import State
-from tests.gateway.conftest import FLAGS, ROOT, Gateway, Visitor, sign_out
+from tests.gateway.conftest import FLAGS, ROOT, Gateway, Visitor, sign_out, wait_until
 from tests.gateway.fake_machine import MB, FakeMachine
 
 ENDS_WITHIN = 8.0  # seconds: three between looks, two of remembering, and a slow test machine
@@ -50,11 +50,13 @@ def test_the_demo_starts_the_gateway_as_production_does() -> None:
 
 
 @pytest.mark.slow
-def test_a_message_of_40_mb_passes_both_ways(owner: Visitor) -> None:
-    big = b"\x07" * (40 * MB)
+def test_big_messages_pass_both_ways(owner: Visitor) -> None:
+    big = b"\x07" * (15 * MB)
     with owner.browser.websocket() as socket:
         socket.send(big)
         assert socket.recv(timeout=30) == big
+        socket.send("40 MB")
+        assert len(socket.recv(timeout=30)) == 40 * MB
 
 
 def test_the_machines_goodbye_reaches_the_browser(owner: Visitor) -> None:
@@ -81,6 +83,20 @@ def test_a_machine_that_does_not_answer_is_503_with_a_time_to_come_back(owner: V
         owner.browser.websocket()
     assert refusal.value.response.status_code == 503
     assert refusal.value.response.headers["Retry-After"]
+
+
+def test_a_refusal_is_an_answer_and_no_error_in_the_log(owner: Visitor, machine: FakeMachine) -> None:
+    """Tabs that were left open knock all night; an operator who looks for errors must not find them."""
+    log = owner.browser.gateway.log
+    before = len(log.read_text())
+    with pytest.raises(InvalidStatus):
+        owner.browser.websocket("/ws403")
+    owner.browser.cookie = "nobody's"
+    with pytest.raises(InvalidStatus):
+        owner.browser.websocket()
+    wait_until(lambda: log.read_text()[before:].count("connection rejected") == 2, "both are refused")
+    time.sleep(0.2)
+    assert "ERROR" not in log.read_text()[before:]
 
 
 def test_signing_out_closes_an_open_websocket_within_seconds(owner: Visitor) -> None:

@@ -119,9 +119,13 @@ class Dialler:
             file.write_text(text)
 
     @contextlib.contextmanager
-    def dialling(self) -> "Iterator[subprocess.Popen[str]]":
+    def dialling(self, ssh_port: int = 22) -> "Iterator[subprocess.Popen[str]]":
+        """`ssh_port`: where the machine's own SSH server is here, 22 being not everybody's to listen at."""
         environment = {"PATH": os.environ["PATH"], "LAMPLIGHTER_ROOT": str(self.root), "LAMPLIGHTER_BIND": self.bind}
-        process = subprocess.Popen(["sh", str(SCRIPT)], env=environment, stderr=subprocess.PIPE, text=True)
+        text = SCRIPT.read_text()
+        assert text.count(':22"') == 1
+        command = ["sh", "-c", text.replace(':22"', f':{ssh_port}"'), str(SCRIPT)]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         try:
             yield process
         finally:

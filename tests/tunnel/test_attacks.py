@@ -1,15 +1,20 @@
 """What whoever holds a machine's key, or none, may try at the endpoint: nothing but the own notebook comes of it."""
 
+import asyncio
 import contextlib
+import random
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from credits import vault
 from instances.models import MachineTunnel
+from instances.tunnel.knocking import network
 from tests.gateway.conftest import HOST, wait_until
 from tests.gateway.fake_machine import FakeMachine
 from tests.loopback import address, free_port
@@ -123,14 +128,14 @@ def test_it_listens_once(dialler: Dialler) -> None:
 
 # ------------------------------------------------------------------ how many
 @contextlib.contextmanager
-def knocking(port: int, source: str, number: int) -> Iterator[list[bytes]]:
-    """What the endpoint says to so many who say nothing."""
+def knocking(port: int, source: str, number: int) -> Iterator[list[socket.socket]]:
+    """So many who come and say nothing."""
     with contextlib.ExitStack() as stack:
         wires = [socket.create_connection((HOST, port), SECONDS, (source, 0)) for _n in range(number)]
-        yield [_banner(stack.enter_context(wire)) for wire in wires]
+        yield [stack.enter_context(wire) for wire in wires]
 
 
-def _banner(wire: socket.socket) -> bytes:
+def _hears(wire: socket.socket) -> bytes:
     wire.settimeout(SECONDS)
     try:
         return wire.recv(100)
@@ -138,19 +143,93 @@ def _banner(wire: socket.socket) -> bytes:
         return b""
 
 
-def test_who_knocks_and_says_nothing_keeps_nobody_out_for_long(dialler: Dialler, endpoint: Endpoint) -> None:
-    with knocking(endpoint.port, address(200), 60) as banners:
-        let_in = [banner for banner in banners if banner]
-        assert 0 < len(let_in) <= 40
-        assert let_in[0].startswith(b"SSH-2.0-Lamplighter")
-        with dialler.dialling():  # from another address
+def test_who_knocks_and_says_nothing_makes_room_for_who_comes(endpoint: Endpoint) -> None:
+    with knocking(endpoint.port, address(200), 60) as wires:
+        assert all(_hears(wire).startswith(b"SSH-2.0-Lamplighter") for wire in wires)
+        assert [_hears(wire) for wire in wires[:20]] == [b""] * 20  # whoever stood longest was sent away
+        wires[-1].settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            wires[-1].recv(100)
+
+
+def test_many_networks_that_say_nothing_keep_no_machine_out(dialler: Dialler, endpoint: Endpoint) -> None:
+    """A plain limit would be theirs: three of them fill it, and as often as it empties."""
+    with contextlib.ExitStack() as stack:
+        for number in range(200, 204):
+            stack.enter_context(knocking(endpoint.port, address(number), 40))
+        with dialler.dialling():
             dialler.wait()
 
-    def let_in_again() -> bool:
-        with knocking(endpoint.port, address(200), 1) as banners:
-            return bool(banners[0])
 
-    wait_until(let_in_again, "they are gone, and so is what was counted", SECONDS)
+@pytest.mark.parametrize(
+    ("peer", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_a_network_is_counted_as_one(peer: str, counted: str) -> None:
+    assert network(peer) == counted
+
+
+GARBAGE = {
+    "zeros": bytes(20_000),
+    "a web browser": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a name that is no text": b"SSH-2.0-\xff\xfe\x1b[31m\r\n" + bytes(200),
+    "a line without end": b"SSH-2.0-" + b"a" * 100_000,
+    "noise": b"SSH-2.0-x\r\n" + random.Random(7).randbytes(50_000),  # the same in each run
+    "a packet of 4 GB": b"SSH-2.0-x\r\n" + b"\xff" * 300,
+    "a packet of nothing": b"SSH-2.0-x\r\n" + b"\x00\x00\x00\x01\x00" * 40,
+    "keys that nobody has": b"SSH-2.0-x\r\n" + struct.pack(">IBB", 44, 4, 20) + bytes(16 + 27),
+}
+
+
+@pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE)
+def test_what_is_no_ssh_ends_its_own_connection_and_nothing_else(endpoint: Endpoint, said: bytes) -> None:
+    before = len(endpoint.log)
+    with socket.create_connection((HOST, endpoint.port), timeout=SECONDS) as wire:
+        with contextlib.suppress(ConnectionError):
+            wire.sendall(said)
+        with contextlib.suppress(ConnectionError):
+            while wire.recv(65536):
+                pass
+    assert endpoint.process.poll() is None
+    assert endpoint.log[before:] == ""
+    with knocking(endpoint.port, HOST, 1) as wires:
+        assert _hears(wires[0]).startswith(b"SSH-2.0-Lamplighter")
+
+
+def test_a_name_that_changes_in_the_middle_of_a_login_is_asked_about_anew(
+    dialler: Dialler, other: Dialler, endpoint: Endpoint
+) -> None:
+    """The own name with the own key is taken; then the signature is made for the other's."""
+
+    class Turncoat(asyncssh.SSHClient):
+        def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+            self.connection, self.shown = conn, 0
+            ask = conn.send_userauth_request
+
+            async def turned(method: bytes, *words: bytes, key: object = None, **more: object) -> None:
+                conn._username = other.instance.slug if key else dialler.instance.slug
+                self.shown += bool(key)
+                await ask(method, *words, key=key, **more)  # type: ignore[arg-type]
+
+            conn.send_userauth_request = turned  # type: ignore[method-assign]
+
+    turncoat = Turncoat()
+
+    async def attack() -> None:
+        words = {"client_keys": [str(dialler.folder / "key")], "known_hosts": None, "config": None, "agent_path": None}
+        name = dialler.instance.slug
+        await asyncssh.connect(HOST, endpoint.port, client_factory=lambda: turncoat, username=name, **words)
+
+    with pytest.raises(asyncssh.PermissionDenied):
+        asyncio.run(attack())
+    assert turncoat.shown == 1  # so far it came
+    assert not other.stands()
 
 
 # ------------------------------------------------------------------ what is written down

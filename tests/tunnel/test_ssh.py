@@ -1,11 +1,9 @@
 """SSH for those who ask: with the line that the page shows and the real client, to the own running machine alone."""
 
 import asyncio
-import contextlib
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
@@ -17,16 +15,17 @@ from pytest_django.fixtures import Settings
 
 from courses.models import AuditNote, Enrollment, EnrollmentStatus
 from instances import ssh_access
-from instances.models import CourseSsh, Instance, SshKey, TunnelHost
+from instances.models import CourseSsh, Instance, SshKey
 from instances.states import State
 from instances.tunnel import rows
 from tests.conftest import Cast
 from tests.gateway.conftest import HOST, new_instance, wait_until
-from tests.loopback import address, free_port
+from tests.loopback import address
 from tests.tunnel.conftest import SECONDS, Endpoint, database_port, new_dialler, started_endpoint
+from tests.tunnel.student import PATCH, PORT, Student, let_in, settle, ssh_endpoint
 
+__all__ = ["ssh_endpoint"]
 pytestmark = pytest.mark.ssh
-PORT = free_port()  # of the machines' SSH servers here: 22 is not everybody's to listen at
 
 
 class Sshd:
@@ -75,70 +74,19 @@ def sshd() -> Iterator[Sshd]:
     server.close()
 
 
-@pytest.fixture(scope="module")
-def ssh_endpoint(django_db_setup: None, django_db_blocker: object) -> Iterator[Endpoint]:
-    patch = f"from instances.tunnel import visits; visits.SSH_PORT = {PORT}"
-    with django_db_blocker.unblock(), started_endpoint(address(7), patch) as endpoint:  # type: ignore[attr-defined]
-        TunnelHost.objects.all().delete()  # each test begins with empty tables
-        yield endpoint
-
-
-@dataclass
-class Student:
-    """Their computer: a key, and what their client knows."""
-
-    folder: Path
-    machine: Instance
-    owner: Enrollment
-
-    def make_key(self, *kind: str) -> str:
-        (self.folder / "id").unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", *(kind or ("-t", "ed25519")), "-N", "", "-C", "ada@laptop", "-f"]
-        subprocess.run([*command, str(self.folder / "id")], check=True)
-        return (self.folder / "id.pub").read_text()
-
-    def command(self, *words: str, line: str = "") -> list[str]:
-        """The page's own line, with a configuration of the client that keeps to this folder."""
-        config = self.folder / "config"
-        config.write_text(
-            f"IdentityFile {self.folder}/id\nIdentitiesOnly yes\nIdentityAgent none\nBatchMode yes\n"
-            f"UserKnownHostsFile {self.folder}/known_hosts\nGlobalKnownHostsFile /dev/null\n"
-            "StrictHostKeyChecking accept-new\n"
-        )
-        found = ssh_access.line_for(self.machine)
-        said = line or (found.command if found else "")
-        assert said.startswith("ssh ")
-        return ["ssh", "-F", str(config), *said.split()[1:], *words]
-
-    def run(self, *words: str, line: str = "") -> "subprocess.CompletedProcess[str]":
-        command = self.command(*words, line=line)
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-
-    @contextlib.contextmanager
-    def staying(self) -> "Iterator[subprocess.Popen[str]]":
-        """A connection that is open and stays so."""
-        pipe = subprocess.PIPE
-        with subprocess.Popen(self.command("stay"), stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-            try:
-                assert process.stdout
-                assert process.stdout.readline() == "the machine heard: stay\n"
-                yield process
-            finally:
-                process.kill()
-
-
 @pytest.fixture
 def student(
-    transactional_db: None, settings: Settings, cast: Cast, ssh_endpoint: Endpoint, sshd: Sshd, tmp_path: Path
-) -> Student:
+    transactional_db: None,
+    settings: Settings,
+    cast: Cast,
+    ssh_endpoint: Endpoint,
+    sshd: Sshd,
+    tmp_path: Path,
+) -> Iterator[Student]:
     ssh_endpoint.host.save()
     settings.SSH_ADDRESS = ssh_endpoint.address
-    CourseSsh.objects.create(course=cast.course, on=True, who=cast.instructor.user, at=timezone.now())
-    machine = new_instance(cast.student, sshd.where)
-    student = Student(tmp_path, machine, cast.student)
-    assert cast.student.user
-    ssh_access.add_key(cast.student.user, student.make_key(), address=None, now=timezone.now())
-    return student
+    yield let_in(cast.student, new_instance(cast.student, sshd.where), tmp_path / "laptop")
+    settle()
 
 
 def put(student: Student, **facts: object) -> None:
@@ -248,8 +196,7 @@ def test_it_ends_when_the_machine_stops(student: Student) -> None:
 
 
 def test_an_endpoint_that_is_restarted_writes_down_whom_it_cut_off(student: Student, settings: Settings) -> None:
-    patch = f"from instances.tunnel import visits; visits.SSH_PORT = {PORT}"
-    with started_endpoint(address(8), patch) as second:
+    with started_endpoint(address(8), PATCH) as second:
         settings.SSH_ADDRESS = second.address
         with student.staying() as process:
             second.process.terminate()
