@@ -46,7 +46,7 @@ LOOK: dict[str, Any] = {
 def spend_chart(days: Sequence[Day]) -> SafeString:
     """Stacked bars, one per day: machines, disks, addresses. The page has the same figures as a table."""
     chart = pygal.StackedBar(**LOOK)
-    labels = [date_format(day.day, "j M") for day in days]
+    labels = [date_format(day.day, "MONTH_DAY_FORMAT") for day in days]
     chart.x_labels = labels
     chart.x_labels_major = _majors(days, labels)
     chart.add(_("Machines"), [_bar(d.compute_usd) for d in days])
@@ -125,4 +125,4 @@ def _summary(days: Sequence[Day]) -> str:
 
 
 def _day(day: date) -> str:
-    return date_format(day, "j M")
+    return date_format(day, "MONTH_DAY_FORMAT")

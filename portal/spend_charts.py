@@ -72,7 +72,7 @@ def burn_chart(found: Burndown) -> SafeString:
             "show_minor_x_labels": True,
             "range": (0, float(max(found.amount_usd, Decimal(1)))),
             "xrange": (0, (found.ends_on - first).days),
-            "x_value_formatter": lambda n: date_format(first + timedelta(days=round(n)), "j M"),
+            "x_value_formatter": lambda n: date_format(first + timedelta(days=round(n)), "MONTH_DAY_FORMAT"),
         }
     )
     chart.x_labels = list(range(0, (found.ends_on - first).days + 1, 14))
@@ -132,12 +132,12 @@ def burn_words(found: Burndown) -> str:
         return _("%(left)s of %(total)s left.") % {"left": usd(found.left_usd), "total": usd(found.amount_usd)}
     if found.gone_likely:
         return _("At the pace of the last two weeks it is gone on %(day)s, %(n)s days before the course ends.") % {
-            "day": date_format(found.gone_likely, "j F"),
+            "day": date_format(found.gone_likely, "LONG_MONTH_DAY_FORMAT"),
             "n": found.days_early,
         }
     rest = found.left_at(found.pace.likely, found.ends_on)
     words = _("At the pace of the last two weeks %(usd)s are left when the course ends.") % {"usd": usd(rest)}
     if found.gone_earliest:
         worst = _("If every week were as the dearest of the last four, it would be gone on %(day)s.")
-        words += " " + worst % {"day": date_format(found.gone_earliest, "j F")}
+        words += " " + worst % {"day": date_format(found.gone_earliest, "LONG_MONTH_DAY_FORMAT")}
     return words

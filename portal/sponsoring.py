@@ -73,7 +73,7 @@ class Sponsoring:
             return []
         mondays = range(min(sums).toordinal(), max(sums).toordinal() + 1, 7)
         days = [date.fromordinal(n) for n in mondays]
-        return [Row(date_format(day, "j M"), sums.get(day, Cost()), {}) for day in days]
+        return [Row(date_format(day, "MONTH_DAY_FORMAT"), sums.get(day, Cost()), {}) for day in days]
 
     @cached_property
     def lines(self) -> list[CourseLine]:

@@ -17,6 +17,7 @@ PURE = [
     "instances/home_rules.py",
     "instances/homework_rules.py",
     "instances/launch_rules.py",
+    "instances/loss_rules.py",
     "instances/queue_rules.py",
     "instances/preset_verdict.py",
     "instances/preflight_rules.py",
