@@ -122,55 +122,88 @@ def attack(
     On a machine that is busy with other things it goes on until `least` acts were done, up to four times as long.
     `only`: the one act that is tried.
     """
-    from django.db import connections
+    from spend.checks import check_books
+    from tests.instances.dying import living_cloud
 
-    # Before the processes are forked, or each would spend its short life importing.
+    _import_everything()
+    gang = Gang(list(lines), processes, seed, only=only)
+    with living_cloud(BEGAN) as cloud:
+        gang.begin(cloud)
+        while gang.seconds < seconds or (sum(gang.counts) < least and gang.seconds < 4 * seconds):
+            time.sleep(gang.rng.uniform(0.2, 1.2))
+            if kills:
+                gang.lose_one()
+        gang.end()
+    report = Report(acts=gang.acts, killed=gang.killed, books=[str(one) for one in check_books()])
+    report.commits, report.over = looked()
+    return report
+
+
+def _import_everything() -> None:
+    """Before the processes are forked, or each would spend its short life importing."""
     from django.urls import reverse
 
     from instances import keeping, resizing, services, sweeps
-    from spend.checks import check_books
-    from tests.instances.dying import living_cloud
 
     assert reverse("agent_report")  # what a machine is told names it: with it come all pages
     assert keeping
     assert resizing
     assert services
     assert sweeps
-    counts = _fork.Array("L", len(NAMES), lock=False)
-    rng, report, began = random.Random(seed), Report(), time.monotonic()
-    over = _fork.Value("b", 0, lock=False)
-    with living_cloud(BEGAN) as cloud:
+
+
+class Gang:
+    """The processes: so many at any moment, each with a number of its own."""
+
+    def __init__(self, lines: list[int], size: int, seed: int, *, only: str) -> None:
+        self.lines, self.size, self.only = lines, size, only
+        self.rng, self.next_number = random.Random(seed), seed * 1_000_000
+        self.counts = _fork.Array("L", len(NAMES), lock=False)
+        self.over = _fork.Value("b", 0, lock=False)
+        self.began = time.monotonic()
+        self.killed = 0
+        self.children: list[tuple[Any, float]] = []  # and when each began
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def acts(self) -> Counter[str]:
+        return Counter({name: count for name, count in zip(NAMES, self.counts, strict=True) if count})
+
+    def begin(self, cloud: Any) -> None:
+        from django.db import connections
+
+        self.cloud = cloud
         connections.close_all()  # a connection must never be shared with a child
+        self.children = [self._hire() for _n in range(self.size)]
 
-        def hire(number: int) -> Any:
-            child = _fork.Process(
-                target=run, args=(Attacker(number, list(lines), cloud, counts, began, over, only),), daemon=True
-            )
-            child.start()
-            return child
+    def _hire(self) -> tuple[Any, float]:
+        told = Attacker(self.next_number, self.lines, self.cloud, self.counts, self.began, self.over, self.only)
+        self.next_number += 1
+        child = _fork.Process(target=run, args=(told,), daemon=True)
+        child.start()
+        return child, time.monotonic()
 
-        children = [hire(seed * 1_000_000 + n) for n in range(processes)]
-        hired = [time.monotonic()] * processes
-        while time.monotonic() < began + seconds or (sum(counts) < least and time.monotonic() < began + 4 * seconds):
-            time.sleep(rng.uniform(0.2, 1.2))
-            old = [n for n, at in enumerate(hired) if time.monotonic() - at > LIVES]
-            if not kills or not old:
-                continue
-            n = rng.choice(old)
-            children[n].kill()  # SIGKILL
-            children[n].join()
-            report.killed += 1
-            children[n] = hire(seed * 1_000_000 + processes + report.killed)
-            hired[n] = time.monotonic()
-        over.value = 1
-        for child in children:
+    def lose_one(self) -> None:
+        """One that has lived long enough dies (SIGKILL), wherever it is, and another takes its place."""
+        old = [n for n, (_child, at) in enumerate(self.children) if time.monotonic() - at > LIVES]
+        if not old:
+            return
+        n = self.rng.choice(old)
+        child, _at = self.children[n]
+        child.kill()
+        child.join()
+        self.killed += 1
+        self.children[n] = self._hire()
+
+    def end(self) -> None:
+        self.over.value = 1
+        for child, _at in self.children:
             child.join(20)
             child.kill()
             child.join()
-    report.acts = Counter({name: count for name, count in zip(NAMES, counts, strict=True) if count})
-    report.books = [str(one) for one in check_books()]
-    report.commits, report.over = looked()
-    return report
 
 
 def tell(found: Report) -> None:

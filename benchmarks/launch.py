@@ -121,11 +121,12 @@ def seed(students: int) -> None:
 
 @contextmanager
 def workers(var: Path) -> Iterator[None]:
-    """As in production: some workers, and the beat."""
+    """As in production: some workers, one for the rounds, and the beat."""
     celery = [sys.executable, "-m", "celery", "-A", "portal"]
     commands = [[*celery, "beat", "--loglevel", "WARNING"]]
     for number in range(WORKERS):
         commands.append([*celery, "worker", "-n", f"bench{number}@%h", "--concurrency", str(PROCESSES), "-l", "INFO"])
+    commands.append([*celery, "worker", "-n", "rounds@%h", "--queues", "rounds", "--concurrency", "2", "-l", "INFO"])
     logs = [var / f"celery-{number}.log" for number in range(len(commands))]
     found = []
     try:
@@ -156,7 +157,8 @@ def _forget_messages() -> None:
     from celery import Celery
 
     with Celery(broker=REDIS).connection_for_write() as link:
-        link.default_channel.queue_purge("celery")
+        for queue in ("clicks", "rounds"):
+            link.default_channel.queue_purge(queue)
 
 
 # ------------------------------------------------------------------ measuring

@@ -165,7 +165,8 @@ class Ec2Cloud:
 
     # -------------------------------------------------------------- orders
     def start(self, cloud_ids: Sequence[str]) -> list[Outcome]:
-        return self._order(cloud_ids, self._ec2.start_instances)
+        # As few attempts as a launch: over before `calling.py` takes its process for dead and frees what is held.
+        return self._order(cloud_ids, self._launcher.start_instances)
 
     def stop(self, cloud_ids: Sequence[str], *, force: bool = False) -> list[Outcome]:
         return self._order(cloud_ids, self._ec2.stop_instances, Force=force)

@@ -6,6 +6,7 @@ For tests. Time passes only as the given clock says; delays are virtual, nothing
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cloud.base import (
@@ -44,6 +45,7 @@ class FakeCloud:
     """Breaking it: `faults.break_before/break_after/on_call`, `blind`, `fill`, `refuse`, and the attributes below.
 
     `boot_seconds`, `stop_seconds`, `vcpu_quota`, `offerings`, `images`, `hidden_seconds` may be changed at any time.
+    `marks_replacements`: whether the machine that a Spot request makes in place of another has its tags.
     `twin(installation)` is another portal's door to the same account.
     """
 
@@ -85,6 +87,7 @@ class FakeCloud:
         self._full: set[tuple[str, str]] = set()
         self._refusals: dict[tuple[str, str], CloudError] = {}
         self.cancelled_requests: set[str] = set()
+        self.marks_replacements = True
         self.accounts = FakeAccounts(self._another_account, self.faults)
         self._ids_from = 0  # no id of one account is an id of another
         self._blinded = False
@@ -200,7 +203,7 @@ class FakeCloud:
     def kill(self, cloud_id: str) -> None:
         """The cloud ends the machine by itself, disk included (its hardware died)."""
         with self._lock:
-            self._settled()[cloud_id].terminate(self.clock())
+            self._terminate(self._settled()[cloud_id], self.clock())
 
     def twin(self, installation: str) -> "FakeCloud":
         other = copy(self)
@@ -318,16 +321,19 @@ class FakeCloud:
             stopping=timedelta(seconds=self.stop_seconds),
             created_at=now,
             launched_at=now,
+            spot_request=f"sir-{self._ids_from + number:017x}" if spec.spot_usd_hour else "",
         )
         machine.boot_up(now)
         return machine
 
     def _terminate(self, machine: FakeMachine, now: datetime) -> None:
-        """A Spot request that was not cancelled makes another machine at once."""
+        """A Spot request that was not cancelled makes another machine at once. That has no token."""
         alive = machine.state not in ENDING
         machine.terminate(now)
         if alive and machine.spot_request and machine.spot_request not in self.cancelled_requests:
-            again = self._make(machine.spec)
+            again = self._make(replace(machine.spec, token=""))
+            again.spot_request = machine.spot_request
+            again.installation = machine.installation if self.marks_replacements else ""
             self._machines[again.cloud_id] = again
 
     def _start(self, machine: FakeMachine, now: datetime) -> None:

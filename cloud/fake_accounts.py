@@ -34,6 +34,9 @@ class FakeAccounts:
     def delete_role(self, role_arn: str) -> None:
         del self._roles[role_arn]
 
+    def has_role(self, role_arn: str) -> bool:
+        return role_arn in self._roles
+
     def own_arn(self) -> str:
         return "arn:aws:iam::123456789012:role/lamplighter"
 

@@ -38,6 +38,7 @@ class FakeMachine:
     state_reason: str = ""
     stops_at: datetime | None = None  # the cloud's own schedule
     reclaimed: bool = False
+    spot_request: str = ""  # of a Spot machine; what AWS makes in its place has the same
     restarts: list[datetime] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
 
@@ -115,10 +116,6 @@ class FakeMachine:
         self.stop(now)
         self.ended_at = None
         self.state_reason = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
-
-    @property
-    def spot_request(self) -> str:
-        return f"sir-{self.cloud_id.removeprefix('i-')}" if self.spec.spot_usd_hour else ""
 
     def reclaim(self, now: datetime) -> None:
         """AWS takes a Spot machine back: stopped, and only AWS may start it."""

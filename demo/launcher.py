@@ -1,5 +1,6 @@
 """`make run`: the whole of Lamplighter on one machine with nothing else installed, started and ended together."""
 
+import json
 import os
 import secrets
 import shutil
@@ -142,7 +143,16 @@ def start_portal(places: Places, family: Family) -> None:
     family.start("portal", [*granian, "--host", HOST, "--port", str(places.port), "portal.wsgi:application"])
     uvicorn = [python, "-m", "uvicorn", "portal.live:application", "--host", HOST, "--port", str(places.port + 1)]
     # As in deploy/systemd/lamplighter-gateway.service; docs/architecture.md says why.
-    limits = ["--ws-max-size", "268435456", "--ws-ping-timeout", "300", "--ws-per-message-deflate", "false"]
+    limits = [
+        "--ws",
+        "instances.gateway.browser_end:BrowserEnd",
+        "--ws-max-size",
+        "16777216",
+        "--ws-ping-timeout",
+        "300",
+        "--ws-per-message-deflate",
+        "false",
+    ]
     limits += ["--timeout-graceful-shutdown", "5", "--no-access-log"]
     family.start("gateway", [*uvicorn, *limits])
     if places.dial_out:
@@ -154,8 +164,8 @@ def start_portal(places: Places, family: Family) -> None:
     with_progress("university", lambda: until(family, lambda: answers(places.university + "/login")))
     with_progress("gateway", lambda: until(family, lambda: answers(places.gateway)))
     with_progress("portal", lambda: until(family, lambda: answers(places.portal + "/accounts/login/")))
-    # Well only when each sweep has just ended: so this waits for worker and beat, too.
-    with_progress("sweeps", lambda: until(family, lambda: answers(places.portal + "/health")))
+    # Each sweep has ended since the start: so this waits for worker and beat, too.
+    with_progress("sweeps", lambda: until(family, lambda: sweeps(places.portal + "/health")))
 
 
 def with_progress(what: str, step: Callable[[], None]) -> None:
@@ -183,6 +193,16 @@ def answers(url: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
+    except OSError:
+        return False
+
+
+def sweeps(url: str) -> bool:
+    """All is well, and no longer only because everything has just been started."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            return json.load(answer)["starting"] is False
     except OSError:
         return False
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, LaunchSpec, Transient
 from instances.account_records import CloudAccount, new_external_id
+from instances.account_survey import may_be_surveyed, survey
 from instances.accounts import LAUNCH, door_of
 from instances.launching import image_of
 from instances.models import Preset
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 DAILY = timedelta(hours=24)
 AGAIN = timedelta(minutes=10)
 _REHEARSALS = 5
-_NOBODY = "i-00000000000000000"  # a timer for it stops nothing
 
 
 class Finding(NamedTuple):
@@ -38,7 +38,7 @@ def is_due(account: CloudAccount, now: datetime) -> bool:
 
 
 def attend(account: CloudAccount, *, cloud: Cloud, now: datetime) -> None:
-    """What a click asks for: who the portal is, for the template; and, once the stack was told, the check."""
+    """What a click asks for: who the portal is, for the template; and, once the stack was told, check and survey."""
     try:
         arn = cloud.accounts.own_arn()
         CloudAccount.objects.filter(pk=account.pk).update(portal_arn=arn)
@@ -46,6 +46,9 @@ def attend(account: CloudAccount, *, cloud: Cloud, now: datetime) -> None:
         logger.warning("account %s: AWS did not say who we are: %s", account.account_id, error)
     if account.role_arn:
         check(account, cloud=cloud, now=now)
+        account.refresh_from_db()
+        if may_be_surveyed(account):
+            survey(account, cloud=cloud, now=now)
 
 
 def check(account: CloudAccount, *, cloud: Cloud, now: datetime) -> bool | None:
@@ -122,9 +125,10 @@ def _reads(door: Cloud) -> Finding:
 
 def _has_timer(door: Cloud, now: datetime) -> Finding:
     """The guard that works with the portal dead must stand in that account."""
+    nobody = f"i-{secrets.token_hex(9)[1:]}"  # each check a timer of its own, which stops nothing: two may be at it
     try:
-        door.schedule_stop(_NOBODY, now + timedelta(days=1))
-        door.cancel_scheduled_stop(_NOBODY)
+        door.schedule_stop(nobody, now + timedelta(days=1))
+        door.cancel_scheduled_stop(nobody)
     except Transient:
         raise
     except CloudError as error:

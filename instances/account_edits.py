@@ -13,7 +13,7 @@ from courses.audit import Kind, note
 from courses.models import Course, Team, User
 from instances.account_records import CloudAccount, TeamAccount
 from instances.disk_rules import Standing
-from instances.models import DiskSnapshot, Instance
+from instances.models import DiskSnapshot, ForeignMachine, Instance
 from instances.states import ENDED
 
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::([0-9]{12}):role/[\w+=,.@/-]{1,128}")
@@ -22,7 +22,7 @@ _ZONE, _SUBNET, _GROUP = (
     re.compile(r"subnet-[0-9a-f]{1,30}"),
     re.compile(r"sg-[0-9a-f]{1,30}"),
 )
-_GONE_COPIES = (Standing.DELETED, Standing.FAILED)
+_GONE_COPIES = (Standing.DELETED, Standing.FAILED, Standing.LOST)
 
 
 class AccountRefused(Exception):
@@ -43,7 +43,7 @@ def add(course: Course, name: str, account_id: str, *, who: User, now: datetime)
         raise AccountRefused(_("Write a name, and the account's number: twelve digits.")) from None
     except IntegrityError:
         raise AccountRefused(_("This account is linked already, here or in another course. Remove it there.")) from None
-    _note("account_added", account, who=who, now=now)
+    note_edit("account_added", account, who=who, now=now)
     return account
 
 
@@ -55,7 +55,7 @@ def tell_stack(account: CloudAccount, text: str, *, joined: bool, who: User, now
         raise AccountRefused(_("Machines of the portal are there: its role cannot be another one now."))
     values: dict[str, Any] = {**told, "network_joined": joined, "checked_at": None, "passed_at": None, "findings": []}
     CloudAccount.objects.filter(pk=account.pk, removed_at=None).update(**values)
-    _note("account_stack", account, who=who, now=now)
+    note_edit("account_stack", account, who=who, now=now)
 
 
 def _read(text: str, account_id: str) -> dict[str, Any]:
@@ -80,17 +80,20 @@ def _read(text: str, account_id: str) -> dict[str, Any]:
 @transaction.atomic
 def bind(account: CloudAccount, team: Team, *, who: User, now: datetime) -> None:
     """The team's new machines run there. Those that there are stay where they are. Raises AccountRefused."""
-    if CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk).removed_at is not None:
+    locked = CloudAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if locked.removed_at is not None:
         raise AccountRefused(_("This account was removed meanwhile."))
+    if locked.lost_at is not None:
+        raise AccountRefused(_("This account is lost. Should it answer again: remove it here, and link it anew."))
     values = {"account": account, "bound_by": who, "bound_at": now}
     TeamAccount.objects.update_or_create(team=team, defaults=values)
-    _note("account_bound", account, who=who, now=now, team=team.pk)
+    note_edit("account_bound", account, who=who, now=now, team=team.pk)
 
 
 @transaction.atomic
 def unbind(account: CloudAccount, team: Team, *, who: User, now: datetime) -> None:
     if TeamAccount.objects.filter(account=account, team=team).delete()[0]:
-        _note("account_unbound", account, who=who, now=now, team=team.pk)
+        note_edit("account_unbound", account, who=who, now=now, team=team.pk)
 
 
 @transaction.atomic
@@ -104,7 +107,8 @@ def remove(account: CloudAccount, *, who: User, now: datetime) -> None:
         )
     if locked.removed_at is None:
         CloudAccount.objects.filter(pk=locked.pk).update(removed_at=now)
-        _note("account_removed", account, who=who, now=now)
+        ForeignMachine.objects.filter(account=locked).delete()  # nobody looks there any more
+        note_edit("account_removed", account, who=who, now=now)
 
 
 def _in_use(account: CloudAccount) -> bool:
@@ -113,6 +117,6 @@ def _in_use(account: CloudAccount) -> bool:
     return machines.exists() or copies.exists()
 
 
-def _note(what: str, account: CloudAccount, *, who: User, now: datetime, **facts: Any) -> None:
+def note_edit(what: str, account: CloudAccount, *, who: User, now: datetime, **facts: Any) -> None:
     told = {"account": account.account_id, **facts}
     note(what, kind=Kind.DECISION, who=who, course=account.course, now=now, facts=told)

@@ -42,6 +42,14 @@ class CloudAccount(models.Model):
     # Looks have failed since then: its machines are unseen.
     shut_since = models.DateTimeField(null=True, blank=True)
     shut_words = models.CharField(max_length=300, blank=True)
+    # What it allows: facts of each type of each preset, by the preset's key, as AWS said them at `surveyed_at`.
+    offers = models.JSONField(default=dict, blank=True)
+    survey_asked_at = models.DateTimeField(null=True, blank=True)
+    surveyed_at = models.DateTimeField(null=True, blank=True)
+    # Given up by its instructor, for good: nothing is launched there any more. Answers again since: `found_at`.
+    lost_at = models.DateTimeField(null=True, blank=True)
+    lost_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    found_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -60,7 +68,7 @@ class CloudAccount(models.Model):
     @property
     def usable(self) -> bool:
         """For new machines; those that there are are looked after in any case."""
-        return self.passed_at is not None and self.removed_at is None
+        return self.passed_at is not None and self.removed_at is None and self.lost_at is None
 
     @property
     def dials_out(self) -> bool:

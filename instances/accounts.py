@@ -55,12 +55,22 @@ def _bound_to(owner: Enrollment) -> CloudAccount | None:
     return bound.account if bound else None
 
 
+def takes_what_there_is(account: CloudAccount) -> bool:
+    """All is in order there, or all but the launch of a new machine."""
+    wrong = [one["what"] for one in account.findings if not one["ok"]]
+    only_new = wrong == [LAUNCH] and account.removed_at is None and account.lost_at is None
+    return account.usable or only_new
+
+
 def refuse_unusable(account: CloudAccount | None, *, new: bool = True) -> None:
     """`new`: a machine that there is needs no image any more. Raises LaunchRefused."""
     if account is None or account.usable:
         return
+    if account.lost_at is not None:
+        text = _("This machine belongs into the AWS account “%(name)s”, which is lost. Tell the course staff.")
+        raise LaunchRefused(text % {"name": account.name})
     wrong = [one for one in account.findings if not one["ok"]]
-    if not new and account.removed_at is None and [one["what"] for one in wrong] == [LAUNCH]:
+    if not new and takes_what_there_is(account):
         return
     values = {"name": account.name, "why": wrong[0]["words"] if wrong else _("It was not checked yet.")}
     raise LaunchRefused(

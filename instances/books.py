@@ -133,6 +133,13 @@ def open_run(instance: Instance, started_at: datetime, ended_at: datetime | None
     )
 
 
+def take_number(instance: Instance) -> None:
+    """For a run that somebody began at AWS: the one before may have this machine's number already."""
+    if instance.runs.filter(number=instance.run_number).exists():
+        instance.run_number += 1
+        Instance.objects.filter(pk=instance.pk).update(run_number=instance.run_number)
+
+
 def last_run(instance: Instance) -> Run | None:
     return instance.runs.order_by("-number").first()
 
@@ -149,6 +156,7 @@ def close_run(instance: Instance, *, started_at: datetime | None, ended_at: date
         run.trace, run.ended_by = instance.trace, instance.ending_by
         run.save(update_fields=("ended_at", "trace", "ended_by"))
     elif started_at and (run is None or started_at > run.started_at):
+        take_number(instance)
         open_run(instance, started_at, max(started_at, ended_at), ended_by=instance.ending_by)
     else:
         why = _("%(machine)s was not started") % {"machine": instance.slug}

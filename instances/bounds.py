@@ -13,6 +13,7 @@ from django.db.models import Q, Sum
 
 from courses.models import Course
 from instances import books
+from instances.called_off import unanswered
 from instances.drill_records import FireDrill
 from instances.drill_rules import BOOT_PATIENCE, LEASES, ORDER
 from instances.facts import limits_for, moment_of
@@ -20,7 +21,7 @@ from instances.launch_rules import usd_for
 from instances.models import DiskSnapshot, Instance, Run
 from instances.queries import ZERO, accrued, open_runs, used_by_owner
 from instances.queue_rules import LONGEST
-from instances.repair import PATIENCE_SECONDS
+from instances.repair import CALL_SECONDS, PATIENCE_SECONDS
 from instances.states import LIVE, State
 from instances.sweeps.idling import decision_for, judged
 from instances.sweeps.leasing import lead_of
@@ -66,9 +67,12 @@ class _End:
 
 
 def _end_of(machine: Instance, now: datetime) -> _End:
+    whole = timedelta(seconds=machine.lease_seconds)
+    if unanswered(machine):  # if AWS did make it, and the portal dies before it knows, its own timer ends it
+        return _End(max(now, machine.state_since + timedelta(seconds=CALL_SECONDS)) + whole, ZERO)
     if machine.state not in _COMING and machine.state != State.RUNNING:
         return _End(max(machine.lease_until or now, now), ZERO)
-    limits, whole = limits_for(machine, now), timedelta(seconds=machine.lease_seconds)
+    limits = limits_for(machine, now)
     # A report that is on its way may tell of use up to now; one round may be under way.
     unused_at = timedelta(seconds=limits.quiet + 60 + settings.SWEEP_SECONDS)
     if machine.state == State.RUNNING:

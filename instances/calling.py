@@ -32,11 +32,17 @@ def still_ours(machine: Instance, now: datetime) -> bool:
     """Asked right before the call that makes a machine run, and the turn begins anew. A process that came late (AWS
     was slow before, or the computer slept) counts as dead for the others: they may have freed what was held."""
     mine = same_attempt(machine).filter(calling_until=machine.calling_until, calling_until__gt=now)
-    return _take(machine, mine, now)
+    return _take(machine, mine, now, asked_at=now)
 
 
 def end_call(machine: Instance) -> None:
     same_attempt(machine).filter(calling_until=machine.calling_until).update(calling_until=None)
+
+
+def answered(machine: Instance) -> None:
+    """A definite refusal: there is no machine of this attempt. Not said over another one's call that is under way."""
+    mine = same_attempt(machine).filter(calling_until=machine.calling_until)
+    mine.update(asked_at=None, calling_until=None)
 
 
 def _take(machine: Instance, rows: QuerySet[Instance], now: datetime, **more: datetime) -> bool:

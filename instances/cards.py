@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from cloud.prices import TypeFacts
 from cloud.prices import facts_of as type_facts_of
 from instances import books
+from instances.called_off import unanswered, unanswered_words
 from instances.facts import facts_of, in_force_for
 from instances.idle import Cause, Decision, Verdict, decide
 from instances.launch_rules import course_end, usd_for
@@ -52,7 +53,7 @@ class Card:
 
     @property
     def is_live(self) -> bool:
-        return self.machine.state in LIVE
+        return self.machine.state in LIVE and not unanswered(self.machine)
 
     @property
     def is_warned(self) -> bool:
@@ -61,8 +62,8 @@ class Card:
     @property
     def usd_hour(self) -> Decimal:
         """What an hour costs now: machine and address while it may run, the disk until it is deleted."""
-        if self.machine.state in ENDED or self.machine.state == State.REQUESTED:
-            return Decimal(0)  # AWS has nothing for it
+        if self.machine.state in ENDED or self.machine.state == State.REQUESTED or unanswered(self.machine):
+            return Decimal(0)  # AWS has nothing for it, as far as is known
         return self.machine.disk_usd_hour + (self.machine.usd_hour if self.is_live else 0)
 
     @property
@@ -150,6 +151,8 @@ def _stops_at(machine: Instance, decision: Decision | None, now: datetime) -> da
 
 
 def _words(machine: Instance, run: Run | None, decision: Decision | None, now: datetime) -> str:
+    if unanswered(machine):
+        return unanswered_words(machine, lambda at: viewer_clock(at, now))
     if decision is None or run is None:
         return machine.reason
     if machine.unfunded_at and machine.lease_until:
@@ -169,4 +172,6 @@ def _words(machine: Instance, run: Run | None, decision: Decision | None, now: d
 def viewer_clock(at: datetime, now: datetime) -> str:
     """As `clock`, in the time zone of whoever looks at the page."""
     local = timezone.localtime(at)
-    return date_format(local, "H:i" if local.date() == timezone.localtime(now).date() else "D j M, H:i")
+    return date_format(
+        local, "TIME_FORMAT" if local.date() == timezone.localtime(now).date() else "WEEKDAY_TIME_FORMAT"
+    )

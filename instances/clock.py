@@ -14,7 +14,7 @@ def clock(course: Course, at: datetime, now: datetime) -> str:
     zone = ZoneInfo(course.timezone)
     local = at.astimezone(zone)
     today = local.date() == now.astimezone(zone).date()
-    return f"{date_format(local, 'H:i' if today else 'D j M, H:i')} {_zone_name(local)}"
+    return f"{date_format(local, 'TIME_FORMAT' if today else 'WEEKDAY_TIME_FORMAT')} {_zone_name(local)}"
 
 
 def _zone_name(local: datetime) -> str:

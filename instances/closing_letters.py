@@ -1,6 +1,7 @@
 """What a closing mails, and to whom: letters of the outbox, each written once. They say what happens and until when."""
 
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from instances.states import ENDED
 
 
 def day(value: date) -> str:
-    return date_format(value, "j F Y")
+    return date_format(value, "LONG_DATE_FORMAT")
 
 
 def last_day_before(at: datetime, course: Course) -> str:
@@ -111,8 +112,15 @@ def finished(closing: Closing, now: datetime) -> None:
         told = {**words(closing), "usd": f"${float(statement.get('spent_usd', 0)):,.2f}", "link": _staff_page(closing)}
         subject = _("%(course)s is closed: %(usd)s in all") % told
         body = _("Nothing of %(course)s is left at AWS. It cost %(usd)s in all; the final statement: %(link)s") % told
+        body += "".join(f"\n\n{lost_words(one)}" for one in statement.get("lost", []))
         for line in closing.course.enrollments.filter(role=Role.INSTRUCTOR, status=EnrollmentStatus.ACTIVE):
             _write(closing, f"finished/{line.pk}", line, subject, body, now)
+
+
+def lost_words(one: dict[str, Any]) -> str:
+    """Of one line of a statement."""
+    text = _("Except in %(account)s, which was given up as lost: machines: %(machines)s, copies: %(copies)s.")
+    return text % one
 
 
 def _to_everybody(closing: Closing, key: str, subject: str, body: str, now: datetime) -> None:

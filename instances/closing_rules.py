@@ -63,7 +63,7 @@ def _at_rest(machine: Machine, archive: Archive | None, now: datetime) -> Step:
     if (
         archive is None
         or archive.wanted_at < machine.since
-        or archive.standing in (Standing.DELETED, Standing.DELETING)
+        or archive.standing in (Standing.DELETED, Standing.DELETING, Standing.LOST)
     ):
         return Step.ARCHIVE
     if archive.standing is Standing.FAILED:

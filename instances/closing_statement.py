@@ -16,14 +16,15 @@ from credits import books as code_books
 from credits.books import Place
 from credits.models import CodeBatch
 from instances import closing_letters
+from instances.account_records import CloudAccount
 from instances.closing import locked
 from instances.closing_records import Closing
 from instances.disk_rules import COSTS, IN_MOTION, Standing
 from instances.homes import not_cleared_of, offered
 from instances.launch_rules import start_of
 from instances.limits import PersonLimits
-from instances.models import CourseImage, DiskSnapshot, Instance, Run
-from instances.states import ENDED
+from instances.models import CourseImage, DiskSnapshot, Instance, InstanceEvent, Run
+from instances.states import ENDED, State
 from spend.checks import check_books
 from spend.reports import by_person, figures
 
@@ -73,8 +74,29 @@ def statement(course: Course, now: datetime) -> dict[str, Any]:
         "nobodys_usd": str(money.spent_usd - named),  # corrections to AWS's bill that are no single person's
         "people": [[line.enrollment.pk, str(line.spent_usd)] for line in people],
         "codes": codes(course, now),
-        "archived": DiskSnapshot.objects.filter(course=course, verified_at__isnull=False).count(),
+        "archived": _archived(course),
+        "lost": _lost(course),
     }
+
+
+def _archived(course: Course) -> int:
+    proved = DiskSnapshot.objects.filter(course=course, verified_at__isnull=False)
+    return proved.exclude(standing=Standing.LOST).count()
+
+
+def _lost(course: Course) -> list[dict[str, Any]]:
+    """Of each account that was given up: what of the course went with it, and is neither archived nor deleted."""
+    ended = InstanceEvent.objects.filter(kind=InstanceEvent.Kind.MOVED, new_state=State.TERMINATED)
+    return [
+        {
+            "account": str(account),
+            "at": account.lost_at.isoformat(),
+            "machines": ended.filter(instance__account=account, facts__lost=account.pk).count(),
+            "copies": DiskSnapshot.objects.filter(instance__account=account, standing=Standing.LOST).count(),
+        }
+        for account in CloudAccount.objects.filter(course=course, lost_at__isnull=False)
+        if account.lost_at
+    ]
 
 
 def codes(course: Course, now: datetime) -> list[dict[str, Any]]:

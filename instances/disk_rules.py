@@ -24,6 +24,7 @@ class Standing(StrEnum):
     DELETING = "deleting"  # not done until AWS says so
     DELETED = "deleted"
     FAILED = "failed"
+    LOST = "lost"  # it lies in an account that nobody can enter any more: neither charged nor ever deleted
 
 
 IN_MOTION = frozenset({Standing.WANTED, Standing.PENDING, Standing.DELETING})

@@ -7,6 +7,12 @@ from instances.idle import Facts, Limits
 from instances.models import Instance, Policy
 from instances.policy_rules import InForce, Rules, from_json, in_force
 
+# All of a machine that a decision stands on, besides its course's policy: what `facts_of` and `limits_for` read.
+DECIDING = (
+    *("last_active_at", "hung_since", "last_report_at", "warned_at", "kept_until", "last_human_at", "done_at"),
+    *("reclaim_at", "own_rules", "proving", "course"),
+)
+
 
 def limits_of(policy: Policy) -> Limits:
     """The everyday ones."""

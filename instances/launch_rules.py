@@ -26,6 +26,7 @@ class Refusal(StrEnum):
     TOO_MANY = "too-many"
     NOT_FOR_YOU = "not-for-you"  # another role, section or team
     TEAM_FULL = "team-full"
+    UNANSWERED = "unanswered"  # one was called off, and whether AWS has made it is not known yet
     NEEDS_APPROVAL = "needs-approval"
     NO_PRICE = "no-price"  # no type of the preset has a known price below its ceiling
 
@@ -35,6 +36,7 @@ class Person:
     role: str
     active: bool
     live_machines: int  # of this preset, that may cost money by the second
+    unanswered: int = 0  # of these: called off, and AWS may have made them or not
     # Exceptions made for this person; None: the preset's own number.
     at_once: int | None = None
     is_extra: bool = False  # may have this preset although it is not offered
@@ -42,6 +44,7 @@ class Person:
     section: str = ""
     team: str | None = None  # its name
     team_machines: int = 0  # of this preset and all members
+    team_unanswered: int = 0
     allowed: bool = False  # staff have said yes to one launch
 
 
@@ -104,14 +107,24 @@ def _which(person: Person, kind: Kind) -> Refusal | None:
         return Refusal.DISABLED
     if not person.is_extra and not _is_for(person, kind.audience):
         return Refusal.NOT_FOR_YOU
-    if person.live_machines >= (kind.per_person if person.at_once is None else person.at_once):
-        return Refusal.TOO_MANY
-    if kind.per_team is not None and person.team is not None and person.team_machines >= kind.per_team:
-        return Refusal.TEAM_FULL
+    full = _is_full(person, kind)
+    if full:
+        return full
     if not affordable(kind):
         return Refusal.NO_PRICE
     # Last: nobody is asked to allow what could not be launched anyway. Staff need nobody's leave.
     return Refusal.NEEDS_APPROVAL if kind.needs_approval and not (person.allowed or person.role in STAFF) else None
+
+
+def _is_full(person: Person, kind: Kind) -> Refusal | None:
+    """What may be there counts as there, or two could run where one is allowed; but it is not said to run."""
+    most = kind.per_person if person.at_once is None else person.at_once
+    if person.live_machines >= most:
+        return Refusal.TOO_MANY if person.live_machines - person.unanswered >= most else Refusal.UNANSWERED
+    most = kind.per_team if kind.per_team is not None and person.team is not None else person.team_machines + 1
+    if person.team_machines >= most:
+        return Refusal.TEAM_FULL if person.team_machines - person.team_unanswered >= most else Refusal.UNANSWERED
+    return None
 
 
 def _is_for(person: Person, rule: Rule) -> bool:

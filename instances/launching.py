@@ -29,8 +29,10 @@ from cloud.quotas import quota_of
 from credits.vault import WrongKey
 from instances import books, guard, queueing
 from instances.accounts import door_for
+from instances.aws_words import as_told, none_there, refused_words
 from instances.boot import UserDataTooLong, user_data
-from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
+from instances.called_off import close_if_unborn, delete_unwanted
+from instances.calling import answered, claim_call, end_call, running_clock, same_attempt, still_ours
 from instances.launch_rules import Candidate, in_zones
 from instances.models import Instance, InstanceEvent, Policy, Preset
 from instances.moves import move, tell
@@ -38,8 +40,10 @@ from instances.notices import staff_address
 from instances.queue_rules import Lanes, WaitsFor, open_to
 from instances.restoring import find_image
 from instances.states import State
+from instances.stopping import end_requests, stop, terminate
 
 logger = logging.getLogger(__name__)
+Kind = InstanceEvent.Kind
 
 
 def launch(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
@@ -92,7 +96,7 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
         image_id = machine.image_id or image_of(machine.preset, door)
     except (Refused, NotFound) as error:
         logger.error("%s: cannot be restored: %s", machine, error)
-        give_up(machine, refused_words(error), now=now, staff=True)
+        give_up(machine, refused_words(error), now=now, staff=True, facts=as_told(error))
         return False
     except AccountBlocked as error:
         queueing.tell_staff_of_account(machine, error, now=now)
@@ -111,8 +115,11 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
     return False
 
 
-def _freeze(machine: Instance, questions: list[Candidate], now: datetime, **more: Any) -> bool:
-    """The next question, written down before it is asked. False when somebody else went on already."""
+def _freeze(
+    machine: Instance, questions: list[Candidate], now: datetime, *, refused: CloudError | None = None, **more: Any
+) -> bool:
+    """The next question, written down before it is asked. `refused`: what AWS said to the one before it. False when
+    somebody else went on already."""
     chosen, rest = questions[0], questions[1:]
     fields: dict[str, Any] = {
         "attempt": machine.attempt + 1,
@@ -124,13 +131,15 @@ def _freeze(machine: Instance, questions: list[Candidate], now: datetime, **more
         "calling_until": None,
         **more,
     }
-    reason = _("Asking AWS for %(type)s in %(zone)s") % {"type": chosen.instance_type, "zone": chosen.zone}
-    if machine.state == State.REQUESTED:
+    if refused is None:
+        reason = _("Asking AWS for %(type)s in %(zone)s") % {"type": chosen.instance_type, "zone": chosen.zone}
         return move(machine, State.LAUNCHING, reason=reason, who=None, now=now, **fields)
+    reason = none_there(refused, machine.instance_type, machine.zone, chosen)
     with transaction.atomic():
         if not same_attempt(machine).filter(state=State.LAUNCHING).update(**fields, reason=reason):
             return False
-        tell(machine, InstanceEvent.Kind.ATTEMPT, reason=reason, now=now, facts={"attempt": machine.attempt + 1})
+        facts = {"attempt": machine.attempt + 1, **as_told(refused)}
+        tell(machine, Kind.REFUSED, reason=reason, now=now, facts=facts)
     for name, value in fields.items():
         setattr(machine, name, value)
     return True
@@ -157,25 +166,37 @@ def _ask(machine: Instance, cloud: Cloud, clock: Callable[[], datetime]) -> bool
         _find_mismatched(machine, cloud, error, now)
         return True
     except CloudError as error:
-        return not _refused(machine, cloud, error, now)
+        if _refused(machine, cloud, error, now):
+            return False
+        close_if_unborn(machine, now=now)
+        return True
     adopt(machine, view, cloud=cloud, now=now)
+    _end_if_called_off(machine, cloud, now)
     return True
+
+
+def _end_if_called_off(machine: Instance, cloud: Cloud, now: datetime) -> None:
+    """Nobody wants it any more: the next round would end it, and until then it would cost."""
+    if machine.state == State.STOPPING:
+        stop([machine.pk], cloud=cloud, now=now)
+    elif machine.state == State.TERMINATING:
+        terminate([machine.pk], cloud=cloud, now=now)
 
 
 def _refused(machine: Instance, cloud: Cloud, error: CloudError, now: datetime) -> bool:
     """What a definite refusal means for the row. True when another question is frozen."""
-    if isinstance(error, NoCapacity):
-        return _next_candidate(machine, error, WaitsFor.CAPACITY, now)
     if isinstance(error, QuotaReached):
         return _beyond_quota(machine, cloud, error, now)
+    answered(machine)
+    if isinstance(error, NoCapacity):
+        return _next_candidate(machine, error, WaitsFor.CAPACITY, now)
     logger.error("%s: AWS refused %s: %s %s", machine, machine.token, error.code, error)
     # "OptInRequired" may be about one image's terms only; then others can be launched.
     if isinstance(error, AccountBlocked) and "arketplace" not in str(error):
-        same_attempt(machine).update(asked_at=None, calling_until=None)
         queueing.tell_staff_of_account(machine, error, now=now)
-        queueing.back(machine, WaitsFor.ACCOUNT, now=now, said=str(error))
+        queueing.back(machine, WaitsFor.ACCOUNT, now=now, facts=as_told(error))
     else:
-        give_up(machine, refused_words(error), now=now, staff=True)
+        give_up(machine, refused_words(error), now=now, staff=True, facts=as_told(error))
     return False
 
 
@@ -198,12 +219,13 @@ def spec_of(machine: Instance) -> LaunchSpec:
 def _next_candidate(machine: Instance, error: CloudError, waits_for: WaitsFor, now: datetime) -> bool:
     """True when another question is frozen; else the row is in the queue."""
     logger.info("%s: %s has none: %s", machine, machine.zone, error)
-    # A definite refusal: there is no machine of this attempt.
-    same_attempt(machine).update(asked_at=None, calling_until=None)
     rest = [Candidate.from_json(value) for value in machine.candidates]
     if rest:
-        return _freeze(machine, rest, now)
-    queueing.back(machine, waits_for, now=now, said=str(error))
+        return _freeze(machine, rest, now, refused=error)
+    with transaction.atomic():
+        said = none_there(error, machine.instance_type, machine.zone, None)
+        tell(machine, Kind.REFUSED, reason=said, now=now, facts=as_told(error))
+        queueing.back(machine, waits_for, now=now)
     return False
 
 
@@ -213,6 +235,7 @@ def _beyond_quota(machine: Instance, cloud: Cloud, error: CloudError, now: datet
     machine.candidates = [value for value in machine.candidates if quota_of(value[0]) != full]
     if not machine.candidates:
         queueing.tell_staff_of_quota(machine, door_for(cloud, machine), error, now=now)
+    answered(machine)  # not before: while AWS is asked for the quota, nobody else asks for this machine
     return _next_candidate(machine, error, WaitsFor.QUOTA, now)
 
 
@@ -220,7 +243,7 @@ def _find_mismatched(machine: Instance, cloud: Cloud, error: CloudError, now: da
     """AWS knows this token with other fields: it is our machine, and a bug of ours. Never a second machine."""
     logger.error("%s: token %s was used with other parameters: %s", machine, machine.token, error)
     reason = _("AWS knows the token %(token)s with other parameters") % {"token": machine.token}
-    tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(machine.course))
+    tell(machine, Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(machine.course))
     view = door_for(cloud, machine).find_by_token(machine.token)
     if view:
         adopt(machine, view, cloud=cloud, now=now)
@@ -256,10 +279,12 @@ def adopt(machine: Instance, view: MachineView, *, cloud: Cloud, now: datetime) 
         )
         if taken:
             queueing.served(machine, now=now)
+            machine.refresh_from_db()
+            if machine.given_up:
+                delete_unwanted(machine, now=now)
     if not taken:
         _drop_double(machine, view, cloud)
         return
-    machine.refresh_from_db()
     guard.arm(machine, cloud=cloud, now=now)
 
 
@@ -270,34 +295,26 @@ def _drop_double(machine: Instance, view: MachineView, cloud: Cloud) -> None:
         return
     logger.error("%s: %s came too late for its row and is ended", machine, view.cloud_id)
     door = door_for(cloud, machine)
-    if view.spot_request:
-        door.cancel_spot([view.spot_request])
-    door.terminate([view.cloud_id])
+    if not end_requests([view.spot_request], door):  # else the round of strays says both again
+        door.terminate([view.cloud_id])
 
 
-def give_up(machine: Instance, reason: str, *, now: datetime, staff: bool = False, mail: bool = False) -> bool:
+def give_up(
+    machine: Instance,
+    reason: str,
+    *,
+    now: datetime,
+    staff: bool = False,
+    mail: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> bool:
     """No machine, nothing charged: FAILED, and both holds are freed."""
     with transaction.atomic():
-        if not move(machine, State.FAILED, reason=reason, who=None, now=now, mail=mail, calling_until=None):
+        told: dict[str, Any] = {"reason": reason, "facts": facts, "now": now}
+        if not move(machine, State.FAILED, who=None, mail=mail, calling_until=None, **told):
             return False
         books.drop_holds(machine, now=now)
         if staff:
             to = staff_address(machine.course)
-            tell(machine, InstanceEvent.Kind.TROUBLE, reason=reason, now=now, mail_to=to)
+            tell(machine, Kind.TROUBLE, mail_to=to, **told)
     return True
-
-
-_ENCODED = "Encoded authorization failure message"
-
-
-def refused_words(error: CloudError) -> str:
-    values = {"text": str(error).partition(_ENCODED)[0].strip()}  # what follows is for the staff, and long
-    if isinstance(error, QuotaReached):
-        return (
-            _(
-                "The course's AWS account may not run more machines at once (AWS: %(text)s). Nothing was charged. "
-                "The course staff has been told."
-            )
-            % values
-        )
-    return _("AWS refused this machine (%(text)s). Nothing was charged. The course staff has been told.") % values

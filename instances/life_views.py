@@ -1,5 +1,6 @@
 """Doors of a machine's further life: restart, another preset, copies of its disk, restore; the staff's disks page."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from courses.access import enrollment_in, staff_enrollment_in
 from courses.doors import person, signed_in
+from courses.models import User
 from instances import moving_on, services, snapshots, tasks
 from instances.access import own_machine_of
 from instances.books import HOURS_PER_MONTH
@@ -51,19 +53,9 @@ def restart(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def resize(request: HttpRequest, slug: str) -> HttpResponse:
     """The other presets, each with its price; one click makes the stopped machine one of them."""
-    found, now = own_machine_of(person(request), slug), timezone.now()
-    refused = ""
-    if request.method == "POST":
-        try:
-            preset = _preset(found, request.POST.get("preset", ""))
-            request_resize(found, preset, who=person(request), now=now)
-        except (LaunchRefused, BudgetRefused) as error:
-            refused = str(error)
-        else:
-            messages.success(request, _("It is a %(name)s from its next start on.") % {"name": preset.name})
-            return redirect("machine", slug)
+    found = own_machine_of(person(request), slug)
     others = found.course.presets.filter(enabled=True, market=found.preset.market).exclude(pk=found.preset_id)
-    return _kinds_page(request, "resize", found, others, refused, now)
+    return _another_kind(request, found, "resize", others, _resized)
 
 
 @require_http_methods(GET_OR_POST)
@@ -71,27 +63,39 @@ def resize(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def elsewhere(request: HttpRequest, slug: str) -> HttpResponse:
     """Every preset of the course with its price; one click, and the work goes on there, by itself."""
-    found, now = own_machine_of(person(request), slug), timezone.now()
-    refused = ""
+    found = own_machine_of(person(request), slug)
+    return _another_kind(request, found, "elsewhere", found.course.presets.filter(enabled=True), _moved_on)
+
+
+Choose = Callable[[Instance, Preset, User, datetime], str]  # what the click does; a sentence for the person
+
+
+def _another_kind(
+    request: HttpRequest, machine: Instance, name: str, presets: QuerySet[Preset], choose: Choose
+) -> HttpResponse:
+    now, refused = timezone.now(), ""
     if request.method == "POST":
         try:
-            preset = _preset(found, request.POST.get("preset", ""))
-            made = moving_on.request_move_on(found, preset, who=person(request), now=now)
+            preset = _preset(machine, request.POST.get("preset", ""))
+            said = choose(machine, preset, person(request), now)
         except (LaunchRefused, BudgetRefused) as error:
             refused = str(error)
         else:
-            send_after_commit(tasks.take_snapshot, made.pk)
-            said = _("Its disk is copied; then your work goes on as a %(name)s, by itself. A mail tells you.")
             messages.success(request, said % {"name": preset.name})
-            return redirect("machine", slug)
-    return _kinds_page(request, "elsewhere", found, found.course.presets.filter(enabled=True), refused, now)
-
-
-def _kinds_page(
-    request: HttpRequest, name: str, machine: Instance, presets: QuerySet[Preset], refused: str, now: datetime
-) -> HttpResponse:
+            return redirect("machine", machine.slug)
     context = {"machine": machine, "quotes": quotes_for(machine.owner, presets, now), "refused": refused, "now": now}
     return render(request, f"machine/{name}.html", context, status=409 if refused else 200)
+
+
+def _resized(machine: Instance, preset: Preset, who: User, now: datetime) -> str:
+    request_resize(machine, preset, who=who, now=now)
+    return _("It is a %(name)s from its next start on.")
+
+
+def _moved_on(machine: Instance, preset: Preset, who: User, now: datetime) -> str:
+    made = moving_on.request_move_on(machine, preset, who=who, now=now)
+    send_after_commit(tasks.take_snapshot, made.pk)
+    return _("Its disk is copied; then your work goes on as a %(name)s, by itself. A mail tells you.")
 
 
 def _preset(machine: Instance, slug: str) -> Preset:

@@ -1,4 +1,4 @@
-"""Machines: presets, the machines made from them, their runs, reports, events and notebook grants."""
+"""Machines: presets, the machines made from them, their runs and notebook grants."""
 
 import secrets
 from decimal import Decimal
@@ -194,6 +194,7 @@ class Instance(models.Model):
     unfunded_at = models.DateTimeField(null=True, blank=True)  # told that it gets no longer lease
     stop_asked_at = models.DateTimeField(null=True, blank=True)  # of the last request to AWS to stop or terminate
     stop_tries = models.PositiveIntegerField(default=0)
+    given_up = models.BooleanField(default=False)  # in this state because AWS's answer did not come, nor was found
     ending_by = models.CharField(max_length=10, blank=True)  # which guard ends this run, as far as known: `Guard`
     proving = models.CharField(max_length=10, blank=True)  # a fire drill's canary: whose turn it is (`drill_rules`)
 
@@ -258,6 +259,8 @@ class Run(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     seen_at = models.DateTimeField(null=True, blank=True)  # last time the cloud said that it runs
+    # First time since that the cloud said that it stops: where it does not tell when it ended, not after this.
+    stopping_at = models.DateTimeField(null=True, blank=True)
     metered_until = models.DateTimeField(null=True, blank=True)  # charges are posted up to here
     settled_at = models.DateTimeField(null=True, blank=True)  # last charge posted, hold released
     trace = models.JSONField(default=list)  # what it was used for, when it has ended: `trace.py`
@@ -284,50 +287,6 @@ class Run(models.Model):
     @property
     def usd_hour(self) -> Decimal:
         return self.price_usd_hour + self.address_usd_hour
-
-
-class InstanceEvent(models.Model):
-    """Audit, timeline and outbox in one row: written in the transaction of the change it tells of."""
-
-    class Kind(models.TextChoices):
-        MOVED = "moved", _("Changed state")
-        ATTEMPT = "attempt", _("Asked AWS")
-        READY = "ready", _("Notebook ready")
-        WARNED = "warned", _("Warned")
-        WARNING_OVER = "warning_over", _("Used again")
-        KEPT = "kept", _("Kept on")
-        RENEWED = "renewed", _("Extended")
-        MONEY = "money", _("Money")
-        OPENED = "opened", _("Notebook opened")
-        AWAITED = "awaited", _("Stops when done")
-        SAVED = "saved", _("Saved")
-        DISK = "disk", _("Disk")
-        QUEUED = "queued", _("Queue")
-        WRONG_CALL = "wrong_call", _("Its student calls the stop wrong")
-        TROUBLE = "trouble", _("Trouble")
-
-    instance = models.ForeignKey(Instance, models.PROTECT, related_name="events")
-    kind = models.CharField(max_length=14, choices=Kind)
-    old_state = models.CharField(max_length=12, blank=True)
-    new_state = models.CharField(max_length=12, blank=True)
-    reason = models.CharField(max_length=300)
-    who = models.ForeignKey(User, models.SET_NULL, null=True, blank=True)  # empty: the portal itself
-    facts = models.JSONField(default=dict)  # what the decision was made from
-    at = models.DateTimeField()
-    # Outbox: a mail is due when `mail_to` is set and `mailed_at` is not.
-    mail_to = models.EmailField(blank=True)
-    mailed_at = models.DateTimeField(null=True, blank=True)
-    mail_claimed_at = models.DateTimeField(null=True, blank=True)  # a process is sending it
-
-    class Meta:
-        ordering = ("at", "pk")
-        indexes = (
-            models.Index(fields=("instance", "at")),
-            models.Index(fields=("id",), condition=~Q(mail_to="") & Q(mailed_at=None), name="mails_due"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.instance} {self.kind}"
 
 
 class StrayMachine(models.Model):
@@ -390,6 +349,7 @@ from instances.deadlines import DeadlinePeak  # noqa: E402, F401
 from instances.disk_records import DiskPolicy, DiskSnapshot  # noqa: E402, F401
 from instances.drill_records import DrillRound, FireDrill, GuardProof  # noqa: E402, F401
 from instances.egress import DataOut  # noqa: E402, F401
+from instances.event_records import InstanceEvent as InstanceEvent  # noqa: E402
 from instances.halts import Halt, HaltedMachine  # noqa: E402, F401
 from instances.home_records import HomeArchive, HomeDownload, HomePart  # noqa: E402, F401
 from instances.homework import Homework, HomeworkSource  # noqa: E402, F401

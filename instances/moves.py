@@ -34,13 +34,13 @@ def move(
 
     False when somebody else was faster: normal, and nothing was written. Raises NoSuchMove. `state_since` is part
     of the condition, so that a machine that went round and came back to the same state counts as changed; so are the
-    fields named in `same`, on which the decision stands.
+    fields named in `same`, on which the decision stands. `given_up` is about one state: the next one begins without it.
     """
     old = State(instance.state)
     if not may_move(old, new_state):
         raise NoSuchMove(f"{instance.slug}: {old} to {new_state}")
-    changes = {**fields, "state": new_state, "state_since": now, "reason": reason[:_LONGEST]}
-    with transaction.atomic():
+    changes = {"given_up": False, **fields, "state": new_state, "state_since": now, "reason": reason[:_LONGEST]}
+    with transaction.atomic(savepoint=False):  # all or nothing, for the caller too: none goes on after a failure
         unchanged = Instance.objects.filter(pk=instance.pk, state=old, state_since=instance.state_since)
         if not unchanged.filter(**{name: getattr(instance, name) for name in same}).update(**changes):
             return False

@@ -67,6 +67,7 @@ def due() -> QuerySet[DiskSnapshot]:
 def go_on(snapshot: DiskSnapshot, *, now: datetime) -> Instance | None:
     """The new machine, asked for; None when somebody else did it, or when it was refused, which its owner is told."""
     preset, old = snapshot.go_on_as, snapshot.instance
+    locked(snapshot.owner)  # before its copy: as who restores it
     mine = DiskSnapshot.objects.filter(pk=snapshot.pk, go_on_as=preset, standing=Standing.KEPT)
     if preset is None or not mine.update(go_on_as=None):  # two rounds at once: one of them
         return None

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from courses.doors import person, signed_in
 from instances import grants, homework
 from instances.access import own_machine_of
+from instances.called_off import unanswered
 from instances.gateway.headers import local_path
 from instances.gateway.place import entry_url, origin_of
 from instances.models import Instance
@@ -74,7 +75,7 @@ def _waiting_page(request: HttpRequest, machine: Instance) -> HttpResponse:
 
 def _shown(machine: Instance) -> str:
     """What the waiting page says now. In the queue it says the same while AWS is asked again."""
-    return "queue" if waits(machine) else machine.state
+    return "queue" if waits(machine) else "called-off" if unanswered(machine) else machine.state
 
 
 def _poll(changed: bool) -> HttpResponse:

@@ -10,9 +10,10 @@ from instances.keep_links import keep_url
 from instances.launch_rules import usd_for
 from instances.models import InstanceEvent
 from instances.policy_words import span
-from instances.states import State
+from instances.states import ENDED, State
 
 Kind = InstanceEvent.Kind
+_GONE = (*ENDED, State.TERMINATING)
 
 
 def staff_address(course: Course) -> str:
@@ -45,7 +46,7 @@ def _what_next(event: InstanceEvent) -> list[str]:
     if event.kind in (Kind.WARNED, Kind.MONEY):
         link = {"link": keep_url(machine)}
         return [_("Using it keeps it on. So does this link, without signing in: %(link)s") % link, ""]
-    if event.kind != Kind.MOVED or event.new_state not in (State.STOPPING, State.STOPPED):
+    if event.kind != Kind.MOVED or event.new_state not in (State.STOPPING, State.STOPPED) or _never_came(event):
         return []
     prices = {"off": usd_hour(machine.disk_usd_hour), "on": usd_hour(machine.usd_hour + machine.disk_usd_hour)}
     lines = [_("Off it costs %(off)s an hour (its disk, with your files), on it was %(on)s.") % prices]
@@ -54,6 +55,11 @@ def _what_next(event: InstanceEvent) -> list[str]:
         values = {"span": span(idle // 60 * 60), "usd": f"${usd_for(machine.usd_hour, idle):.2f}"}
         lines.append(_("It had not been used for %(span)s, which cost %(usd)s.") % values)
     return [*lines, _("Start it again at the address below; your files are where they were."), ""]
+
+
+def _never_came(event: InstanceEvent) -> bool:
+    """A launch that was called off: nobody has files there, or can start it again."""
+    return event.new_state == State.STOPPING and (not event.instance.cloud_id or event.instance.state in _GONE)
 
 
 def usd_hour(price: Decimal) -> str:
@@ -69,9 +75,10 @@ def _subject(event: InstanceEvent) -> str:
         Kind.WARNED: _("Your machine will be stopped"),
         Kind.MONEY: _("Your machine cannot be extended"),
         Kind.TROUBLE: _("A machine needs a person"),
+        Kind.REFUSED: _("AWS said no"),
         Kind.MOVED: _("Your machine has stopped"),
         Kind.QUEUED: _("Your machine is starting"),
     }
-    if event.new_state == State.FAILED:
+    if event.new_state == State.FAILED or _never_came(event):
         return _("Your machine was not launched")
     return subjects.get(Kind(event.kind), _("About your machine"))

@@ -73,8 +73,9 @@ class QuotaAsk(models.Model):
 
 
 class ForeignMachine(models.Model):
-    """A GPU machine in the account that the portal did not start: shown with its cost, never touched."""
+    """A GPU machine in one of our accounts that the portal did not start: shown with its cost, never touched."""
 
+    account = models.ForeignKey("CloudAccount", models.CASCADE, null=True, blank=True, related_name="foreign_machines")
     cloud_id = models.CharField(max_length=40, unique=True)
     name = models.CharField(max_length=80, blank=True)
     instance_type = models.CharField(max_length=40)

@@ -1,8 +1,10 @@
 """The preflight of a course: what its presets need of AWS, from what AWS said last; asking for more; warning early."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -56,7 +58,12 @@ def preflight(course: Course, share: int = USUAL_SHARE) -> Preflight:
 
 def _wanted(preset: Preset) -> Wanted | None:
     check = getattr(preset, "check_result", None)
-    facts = next((one for one in (check.facts if check else []) if one["zones"] and one["quota_code"]), None)
+    return wanted_from(preset, check.facts if check else [])
+
+
+def wanted_from(preset: Preset, told: Sequence[dict[str, Any]]) -> Wanted | None:
+    """`told`: what AWS said of each of its types, in order. None: none of them can be had, as far as is known."""
+    facts = next((one for one in told if one["zones"] and one["quota_code"]), None)
     if facts is None:
         return None
     names = ("instance_type", "vcpus", "quota_code", "quota_name", "vcpus_allowed")

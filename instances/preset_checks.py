@@ -31,7 +31,7 @@ def check(preset: Preset, *, cloud: Cloud, now: datetime) -> PresetCheck:
     try:
         image = image_of(preset, cloud)
         has_image = bool(image) and cloud.catalog.image_exists(image)
-        types = _types(preset, cloud)
+        types = types_found(preset, cloud, {})
         found = judge(types, preset.ceiling_usd_hour, has_image=has_image)
     except CloudError as error:
         logger.warning("preset %s: AWS did not say: %s", preset.pk, error)
@@ -46,10 +46,11 @@ def check(preset: Preset, *, cloud: Cloud, now: datetime) -> PresetCheck:
     return PresetCheck.objects.update_or_create(preset=preset, defaults=values)[0]
 
 
-def _types(preset: Preset, cloud: Cloud) -> list[TypeFound]:
+def types_found(preset: Preset, cloud: Cloud, allowed: dict[str, int]) -> list[TypeFound]:
+    """`allowed`: vCPUs by quota, as far as that account was asked; what is missing is asked, and kept there. Raises
+    CloudError."""
     prices = prices_of(preset.instance_types)
     spot = preset.market == Preset.Market.SPOT
-    allowed: dict[str, int] = {}
     found = []
     for name in preset.instance_types:
         quota, facts = quota_of(name, spot=spot), facts_of(name)

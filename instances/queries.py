@@ -41,8 +41,8 @@ def repaired_since(moment: datetime) -> bool:
 
 
 def copies_of(enrollment: Enrollment, machine: Instance | None = None) -> list[DiskSnapshot]:
-    """The person's copies that are there or on their way, or of one machine."""
-    there = Q(standing__in=COSTS | {Standing.WANTED})
+    """The person's copies that are there or on their way, and what was lost of them; or of one machine."""
+    there = Q(standing__in=COSTS | {Standing.WANTED, Standing.LOST})
     mine = DiskSnapshot.objects.filter(there, owner=enrollment).select_related("instance__preset")
     return list(mine.filter(instance=machine) if machine else mine)
 

@@ -70,7 +70,7 @@ def wait_for_account(machine: Instance, *, now: datetime) -> None:
     same.update(queued_for=WaitsFor.ACCOUNT, next_try_at=soon, reason=reason)
 
 
-def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, said: str = "") -> bool:
+def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, facts: dict[str, Any] | None = None) -> bool:
     """AWS has definitely refused all that was asked: the row waits for its next turn, where it stood if it did."""
     tries = machine.queue_tries + 1
     place: dict[str, Any] = {
@@ -82,7 +82,7 @@ def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, said: str = "
         "asked_at": None,
         "calling_until": None,
     }
-    reason, facts = waiting_words(waits_for), {"aws": said[:200]} if said else None
+    reason = waiting_words(waits_for)
     return move(machine, State.REQUESTED, reason=reason, who=None, now=now, facts=facts, **place)
 
 

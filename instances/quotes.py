@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import QuerySet
 
 from cloud.prices import TypeFacts, facts_of
 from courses.models import Enrollment
@@ -17,7 +17,7 @@ from instances.launch_rules import Refusal, affordable, course_end, refusal, usd
 from instances.models import Instance, Preset
 from instances.pricing import prices_of
 from instances.refusals import words
-from instances.requesting import at_once, judged_person, kind_of
+from instances.requesting import COUNTED, NO_MACHINES, Count, at_once, judged_person, kind_of
 from instances.states import LIVE
 
 CENT = Decimal("0.01")
@@ -59,7 +59,7 @@ def quotes_for(enrollment: Enrollment, presets: Iterable[Preset], now: datetime)
     """Four queries, however many presets; two more where one counts by team or needs to be allowed."""
     presets = list(presets)
     live = Instance.objects.filter(state__in=LIVE)
-    own = dict(live.filter(owner=enrollment).values_list("preset").annotate(Count("pk")).order_by())
+    own = _by_preset(live.filter(owner=enrollment))
     prices = prices_of(name for preset in presets for name in preset.instance_types)
     halted = open_halts(enrollment.course).first()
     why = halt_words(halted) if halted else ""
@@ -71,18 +71,23 @@ def quotes_for(enrollment: Enrollment, presets: Iterable[Preset], now: datetime)
 class _Beside:
     """What was asked for all presets at once, by preset."""
 
-    live: Mapping[int, int]
-    of_team: Mapping[int, int]
+    live: Mapping[int, Count]
+    of_team: Mapping[int, Count]
     allowed: Collection[int]
     prices: Mapping[str, Decimal | None]
     halted: str  # who has stopped everything and why; empty when nobody has
 
 
-def _of_team(enrollment: Enrollment, presets: Sequence[Preset]) -> dict[int, int]:
+def _of_team(enrollment: Enrollment, presets: Sequence[Preset]) -> dict[int, Count]:
     if not enrollment.team_id or not any(preset.per_team for preset in presets):
         return {}
     live = Instance.objects.filter(state__in=LIVE, owner__team=enrollment.team_id)
-    return dict(live.values_list("preset").annotate(Count("pk")).order_by())
+    return _by_preset(live)
+
+
+def _by_preset(machines: QuerySet[Instance]) -> dict[int, Count]:
+    found = machines.values_list("preset").annotate(**COUNTED).order_by()
+    return {preset: Count(*counted) for preset, *counted in found}
 
 
 def _allowed(enrollment: Enrollment, presets: Sequence[Preset], now: datetime) -> set[int]:
@@ -101,8 +106,8 @@ def _quote(enrollment: Enrollment, preset: Preset, beside: _Beside, now: datetim
     person = judged_person(
         enrollment,
         preset,
-        beside.live.get(preset.pk, 0),
-        team_machines=beside.of_team.get(preset.pk, 0),
+        beside.live.get(preset.pk, NO_MACHINES),
+        of_team=beside.of_team.get(preset.pk, NO_MACHINES),
         allowed=preset.pk in beside.allowed,
     )
     dates = books.dates_for(enrollment, enrollment.course)

@@ -54,6 +54,10 @@ def _sentences() -> dict[Refusal, str]:
         Refusal.TEAM_FULL: _(
             "Your team already has %(team)s of “%(preset)s”: no more at once. Ask your team to stop one of them."
         ),
+        Refusal.UNANSWERED: _(
+            "A machine of “%(preset)s” was called off before AWS had answered, so there may still be one, and no more "
+            "are allowed at once. That is known within some five minutes: then launch again."
+        ),
         Refusal.NEEDS_APPROVAL: _(
             "“%(preset)s” is launched only when the course staff allows it. Say what you need it for."
         ),

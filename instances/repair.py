@@ -32,6 +32,8 @@ class Do(StrEnum):
     ADOPT = "adopt"  # the machine exists, its answer was lost
     GUARD = "guard"  # set or move AWS's own timer
     RUNS = "runs"  # LAUNCHING is RUNNING
+    RUNS_ON = "runs-on"  # it is to end, and nobody saw yet that it runs: what it costs begins
+    OFF = "off"  # it is to be deleted, and is stopped already: no second more is paid for
     ENDING = "ending"  # somebody or something stops it: RUNNING is STOPPING
     STOPPED = "stopped"  # close the books, keep the disk
     TERMINATED = "terminated"  # close all books
@@ -86,7 +88,8 @@ def decide_repair(row: Row, view: MachineView | None, now: datetime) -> list[Int
         return list(_without_machine(row, view, now))
     if view is None:
         return list(_absent(row, now))
-    if view.ended_at and row.last_run_began and view.ended_at < row.last_run_began:
+    # A power-off from inside tells no moment: then only its beginning shows that it was another run.
+    if row.last_run_began and min(view.launched_at, view.ended_at or view.launched_at) < row.last_run_began:
         return []  # the answer is older than the last run
     return list(_STATES[row.state](row, view, now))
 
@@ -98,6 +101,11 @@ def why_ended(view: MachineView, guard_until: datetime | None) -> Why:
     if guard_until and view.ended_at and view.ended_at >= guard_until - _TICK:
         return Why.LEASE_TIMER
     return Why.AWS
+
+
+def known_by(asked_at: datetime, stopped_at: datetime) -> datetime:
+    """When a machine that AWS made of a question without an answer must have been listed. UTC."""
+    return max(asked_at, stopped_at) + timedelta(seconds=VISIBLE_SECONDS)
 
 
 def is_new_run(row: Row, view: MachineView) -> bool:
@@ -128,7 +136,7 @@ def _ended_unborn(row: Row, now: datetime) -> Iterator[Intent]:
     """Stopped before AWS's answer was known: it may still have a machine for us."""
     if row.asked_at is None:
         yield Intent(Do.FAILED)
-    elif _older(max(row.asked_at, row.state_since), VISIBLE_SECONDS, now):
+    elif now >= known_by(row.asked_at, row.state_since):
         yield Intent(Do.NEVER_WAS)
 
 
@@ -183,16 +191,25 @@ def _running(row: Row, view: MachineView, now: datetime) -> Iterator[Intent]:
 
 def _stopping(row: Row, view: MachineView, now: datetime) -> Iterator[Intent]:
     if view.state is CloudState.STOPPED:
-        # Stopped while somebody was asking for its start: that call may still come through, and what then runs is to
-        # be held for.
-        if row.calling_until is None or row.calling_until <= now:
+        if not _may_be_starting(row, view, now):
             yield Intent(Do.STOPPED, at=view.ended_at)
     elif view.state is CloudState.TERMINATED:
         yield Intent(Do.TERMINATED, Why.AWS, view.ended_at)
     else:
+        yield from _runs_on(row, view)
         if view.state in ALIVE or _older(row.state_since, FORCE_SECONDS, now):
             yield Intent(Do.STOP)
         yield from _person(row, now)
+
+
+def _may_be_starting(row: Row, view: MachineView, now: datetime) -> bool:
+    """Stopped while somebody was asking for its start: that call may still come through, or has, and the look does not
+    show it yet. What then runs is to be held for."""
+    if row.calling_until and row.calling_until > now:
+        return True
+    if row.asked_at is None or _older(row.asked_at, REPEAT_SECONDS, now) or is_new_run(row, view):
+        return False
+    return _older(view.launched_at, REPEAT_SECONDS, row.asked_at)  # not the run that was asked for
 
 
 def _stopped(row: Row, view: MachineView, now: datetime) -> Iterator[Intent]:
@@ -208,8 +225,18 @@ def _terminating(row: Row, view: MachineView, now: datetime) -> Iterator[Intent]
     if view.state is CloudState.TERMINATED:
         yield Intent(Do.TERMINATED, at=view.ended_at)
     elif view.state is not CloudState.SHUTTING_DOWN:
+        yield from _runs_on(row, view)
+        if view.state is CloudState.STOPPED:
+            yield Intent(Do.OFF, at=view.ended_at)
         yield Intent(Do.TERMINATE)
         yield from _person(row, now)
+
+
+def _runs_on(row: Row, view: MachineView) -> Iterator[Intent]:
+    """AWS forgets a deleted machine within the hour: who looks only afterwards finds nothing to count."""
+    ran = view.state in (CloudState.RUNNING, CloudState.STOPPING, CloudState.STOPPED)
+    if ran and is_new_run(row, view):
+        yield Intent(Do.RUNS_ON)
 
 
 def _guarding(row: Row, view: MachineView, now: datetime) -> Iterator[Intent]:

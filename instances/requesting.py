@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import models, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from courses.models import Enrollment, EnrollmentStatus, Team, User
@@ -19,6 +20,7 @@ from credits.vault import seal
 from instances import approvals, books, dialing
 from instances.account_records import CloudAccount
 from instances.accounts import account_for, refuse_unusable
+from instances.called_off import UNANSWERED
 from instances.drill_rules import LEASES
 from instances.facts import limits_of
 from instances.guard_names import Guard
@@ -147,27 +149,42 @@ def person_of(owner: Enrollment, preset: Preset, now: datetime) -> Person:
     return judged_person(
         owner,
         preset,
-        live.filter(owner=owner).count(),
-        team_machines=live.filter(owner__team=owner.team_id).count() if counts_team else 0,
+        count_of(live.filter(owner=owner)),
+        of_team=count_of(live.filter(owner__team=owner.team_id)) if counts_team else NO_MACHINES,
         allowed=preset.needs_approval and approvals.usable(owner, preset, now).exists(),
     )
 
 
+class Count(NamedTuple):
+    live: int
+    unanswered: int  # of these: whether AWS has made them is not known yet
+
+
+NO_MACHINES = Count(0, 0)
+COUNTED = {"live": models.Count("pk"), "unanswered": models.Count("pk", filter=UNANSWERED)}
+
+
+def count_of(machines: QuerySet[Instance]) -> Count:
+    return Count(**machines.aggregate(**COUNTED))
+
+
 def judged_person(
-    owner: Enrollment, preset: Preset, live: int, *, team_machines: int = 0, allowed: bool = False
+    owner: Enrollment, preset: Preset, own: Count, *, of_team: Count = NO_MACHINES, allowed: bool = False
 ) -> Person:
     """With the exceptions that were made for this person."""
     limits = own_limits_of(owner)
     return Person(
         role=owner.role,
         active=owner.status == EnrollmentStatus.ACTIVE,
-        live_machines=live,
+        live_machines=own.live,
+        unanswered=own.unanswered,
         at_once=limits.at_once,
         is_extra=preset.pk in limits.extra_presets,
         is_barred=not limits.allows(preset.pk),
         section=owner.section,
         team=owner.team.name if owner.team else None,
-        team_machines=team_machines,
+        team_machines=of_team.live,
+        team_unanswered=of_team.unanswered,
         allowed=allowed,
     )
 

@@ -101,6 +101,6 @@ def take_back(machine: Instance, why: str, *, now: datetime) -> None:
         same = Instance.objects.filter(pk=machine.pk, instance_type=machine.instance_type)
         if same.update(**fields):
             reason = _("AWS refused another type (%(text)s); it stays what it was.") % {"text": why}
-            tell(machine, Kind.TROUBLE, reason=reason, now=now, mail_to=machine.owner.email)
+            tell(machine, Kind.REFUSED, reason=reason, now=now, mail_to=machine.owner.email)
     for name, value in fields.items():
         setattr(machine, name, value)

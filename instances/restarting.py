@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud, Transient
 from courses.models import User
 from instances.accounts import door_for
+from instances.aws_words import as_told
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.states import State
@@ -50,8 +51,8 @@ def _restart_one(pk: int, cloud: Cloud, now: datetime) -> None:
         return
     unclear = isinstance(outcome.error, Transient)
     logger.log(logging.WARNING if unclear else logging.ERROR, "%s: restart: %s", machine, outcome.error)
-    reason = _("AWS did not take the restart (%(text)s). Ask again.") % {"text": outcome.error}
-    tell(machine, Kind.TROUBLE, reason=reason, now=now)
+    reason = _("It did not take the restart. Ask again.")
+    tell(machine, Kind.REFUSED, reason=reason, now=now, facts=as_told(outcome.error))
 
 
 def forgotten(before: datetime) -> list[int]:

@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, Transient
@@ -11,14 +12,20 @@ from instances.accounts import door_for
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance, Preset
 from instances.refusals import LaunchRefused
-from instances.requesting import request_launch
+from instances.requesting import locked, request_launch
+from instances.snapshots import locked_copy
 
 logger = logging.getLogger(__name__)
 
 
+@transaction.atomic
 def request_restore(snapshot: DiskSnapshot, preset: Preset, *, who: User | None, now: datetime) -> Instance:
-    """A launch as any other, whose disk begins with the copy. Raises LaunchRefused or BudgetRefused."""
-    fresh = DiskSnapshot.objects.select_related("owner", "instance__account").get(pk=snapshot.pk)
+    """A launch as any other, whose disk begins with the copy. Raises LaunchRefused or BudgetRefused.
+
+    Under a lock on the copy: who deletes it waits until the new machine's row is there to be seen, or is waited for.
+    """
+    locked(snapshot.owner)  # before copies and money, as by all who lock several
+    fresh = locked_copy(snapshot.pk)
     if fresh.standing != Standing.KEPT:
         raise LaunchRefused(_("This copy is not there to be restored."))
     return request_launch(fresh.owner, preset, who=who, now=now, snapshot=fresh)

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 Why = DiskSnapshot.Why
 Kind = InstanceEvent.Kind
 _WITH_DISK = (State.RUNNING, State.STOPPED)
+_CLOCKS_DIFFER = timedelta(seconds=60)  # at most; an asking is repeated after minutes only
 
 
 class SnapshotRefused(LaunchRefused):
@@ -80,8 +81,16 @@ def request_snapshot(
 
 def _at_rest_since(machine: Instance, copy: DiskSnapshot) -> bool:
     """Only such a copy may be all that is left of the disk: what was begun earlier lacks what was written since."""
-    began = copy.since or copy.asked_at
+    began = begun_at(copy)
     return began is None or (machine.state == State.STOPPED and began >= machine.state_since)
+
+
+def begun_at(copy: DiskSnapshot) -> datetime | None:
+    """By our own clock, as the machine's rest is: AWS's may go behind. What is older than the asking by more than
+    clocks differ was made by an asking before, whose answer was lost."""
+    if copy.asked_at is None or (copy.since and copy.asked_at - copy.since > _CLOCKS_DIFFER):
+        return copy.since
+    return copy.asked_at
 
 
 def note_refused(machine: Instance, *, why: str, reason: str, now: datetime) -> None:
@@ -119,9 +128,18 @@ def keep_machine(instance: Instance, *, who: User | None, now: datetime) -> None
 _WAY = (Standing.WANTED, Standing.PENDING)
 
 
+def locked_copy(pk: int) -> DiskSnapshot:
+    """Whoever rests on a copy that is there, or deletes it, takes this first: after its owner's row and the machine's,
+    and before the money. To be asked in a transaction."""
+    rows = DiskSnapshot.objects.select_for_update(no_key=True, of=("self",))
+    return rows.select_related("owner", "instance__account").get(pk=pk)
+
+
 def request_delete(snapshot: DiskSnapshot, *, who: User | None, now: datetime, reason: str = "") -> bool:
     """False when it is gone or going already, or when a machine is still to begin with it: it may be all there is."""
     with transaction.atomic():
+        # In a statement of its own: an UPDATE that waited looks at this row again, and not for machines.
+        locked_copy(snapshot.pk)
         there = DiskSnapshot.objects.filter(
             ~Exists(_to_begin_with_it()), pk=snapshot.pk, standing=Standing.KEPT, go_on_as=None
         )
@@ -149,7 +167,11 @@ def take(pk: int, *, cloud: Cloud, now: datetime) -> None:
     mine = DiskSnapshot.objects.filter(free, pk=pk, standing=Standing.WANTED)
     ready = Q(then_delete=False) | Q(instance__state=State.STOPPED)  # what is deleted afterwards was at rest
     snapshot = mine.filter(ready).select_related("instance__account", "owner", "course").first()
-    if snapshot is None or not mine.update(asked_at=now, calling_until=now + timedelta(seconds=CALL_SECONDS)):
+    if snapshot is None:
+        return
+    # The round may have begun before the machine was seen at rest; the asking is later.
+    asked_at = max(now, snapshot.instance.state_since)
+    if not mine.update(asked_at=asked_at, calling_until=now + timedelta(seconds=CALL_SECONDS)):
         return
     tags = {"course": snapshot.course.slug, "owner": str(snapshot.owner.opaque_id)}
     spec = SnapshotSpec(snapshot.slug, snapshot.instance.cloud_id, snapshot.instance.slug, tags)

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from cloud.base import AccountBlocked, Cloud, CloudError, NoCapacity, NotFound, Transient, WrongState
 from instances import books, guard
 from instances.accounts import door_for
+from instances.aws_words import as_told, refused_words
 from instances.calling import claim_call, end_call, running_clock, same_attempt, still_ours
-from instances.launching import refused_words
 from instances.models import Instance, InstanceEvent
 from instances.moves import move, tell
 from instances.notices import staff_address
@@ -65,7 +65,7 @@ def _after_start(machine: Instance, error: CloudError | None, now: datetime) -> 
     )
     logger.log(logging.INFO if full else logging.ERROR, "%s: not started: %s %s", machine, error.code, error)
     with transaction.atomic():
-        if not move(machine, State.STOPPED, reason=reason, who=None, now=now):
+        if not move(machine, State.STOPPED, reason=reason, who=None, now=now, facts=as_told(error)):
             return
         books.close_run(machine, started_at=None, ended_at=now, now=now)
         if not full:

@@ -44,7 +44,7 @@ def steps(machine: Instance, events: Sequence[InstanceEvent]) -> list[Step]:
     running = next((e.at for e in run if e.new_state == State.RUNNING), None)
     ready = machine.notebook_ready_at if running else None
     begun = (asked, starting, running, ready)
-    tries = [e.reason for e in run if e.kind == Kind.ATTEMPT or e.new_state == State.LAUNCHING]
+    tries = [e.reason for e in run if e.kind == Kind.REFUSED or e.new_state == State.LAUNCHING]
     detail = {Name.STARTING: tries[-1] if tries else ""}
     moving = machine.state in (State.REQUESTED, State.LAUNCHING, State.RUNNING)
     return [

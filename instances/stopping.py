@@ -4,7 +4,7 @@ A stop is not done until AWS says stopped: the repair sweep verifies it and says
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -42,39 +42,55 @@ def request_stop(
     mail: bool = False,
     guard: Guard | None = None,
     same: Sequence[str] = (),
+    given_up: bool = False,
 ) -> bool:
     """The machine is to stop, its disk stays. False when there is nothing to stop, or somebody was faster, also at
     changing a field named in `same`.
 
-    A machine that AWS was not asked for yet is simply not launched. `guard`: which one decided this.
+    A machine that AWS was not asked for yet is simply not launched. `guard`: which one decided this. `given_up`: it
+    stops because AWS's answer did not come.
     """
     if instance.state not in _STOPPABLE:
         return False
+    if _unasked(instance) and _forget(instance, reason=reason, who=who, now=now):
+        return True
     if instance.state == State.REQUESTED:
-        return _forget(instance, reason=reason, who=who, now=now)
+        return False
     by_guard = who is None and instance.state == State.RUNNING and not instance.proving
     mail = mail and not instance.proving  # a drill's canary is nobody's work
-    fields: dict[str, Any] = {**_NOT_ASKED_YET, "ending_by": guard or ""}
-    with transaction.atomic():
+    fields: dict[str, Any] = {**_NOT_ASKED_YET, "ending_by": guard or "", "given_up": given_up}
+    with transaction.atomic(savepoint=False):
         moved = move(instance, State.STOPPING, reason=reason, who=who, now=now, mail=mail, same=same, **fields)
         if moved and by_guard:
             note_guard_stop(instance, now)
     return moved
 
 
-def request_terminate(instance: Instance, *, who: User | None, now: datetime, reason: str = "") -> bool:
+def request_terminate(
+    instance: Instance, *, who: User | None, now: datetime, reason: str = "", mail: bool = False
+) -> bool:
     """Machine and disk are to be deleted for good. False when they are already, or somebody was faster."""
     if instance.state in _ENDED_OR_ENDING:
         return False
     reason = reason or _("Deleted, with its disk")
+    if _unasked(instance) and _forget(instance, reason=reason, who=who, now=now):
+        return True
     if instance.state == State.REQUESTED:
-        return _forget(instance, reason=reason, who=who, now=now)
-    return move(instance, State.TERMINATING, reason=reason, who=who, now=now, **_NOT_ASKED_YET)
+        return False
+    return move(instance, State.TERMINATING, reason=reason, who=who, now=now, mail=mail, **_NOT_ASKED_YET)
+
+
+def _unasked(instance: Instance) -> bool:
+    """AWS can have no machine for it: not asked yet, or it has said no to all that it was asked."""
+    launching = instance.state == State.LAUNCHING and not instance.cloud_id and instance.asked_at is None
+    return launching or instance.state == State.REQUESTED
 
 
 def _forget(instance: Instance, *, reason: str, who: User | None, now: datetime) -> bool:
+    """False when it is being asked now: whoever asks writes that down first."""
     with transaction.atomic():
-        gone = move(instance, State.TERMINATED, reason=reason, who=who, now=now)
+        same = ("asked_at", "cloud_id")
+        gone = move(instance, State.TERMINATED, reason=reason, who=who, now=now, same=same)
         if gone:
             books.drop_holds(instance, now=now)
     return gone
@@ -102,11 +118,19 @@ def terminate(ids: Iterable[int], *, cloud: Cloud, now: datetime) -> None:
 
 def _still_requested(machines: Sequence[Instance], cloud: Cloud) -> list[Instance]:
     """Spot machines whose request stands: AWS would replace them at once, so they wait for the next round."""
-    by_request = {machine.spot_request: machine for machine in machines if machine.spot_request}
-    if not by_request:
-        return []
-    outcomes = cloud.cancel_spot(list(by_request))
-    return [by_request[one.cloud_id] for one in outcomes if one.error and not isinstance(one.error, NotFound)]
+    standing = end_requests({machine.spot_request for machine in machines}, cloud)
+    return [machine for machine in machines if machine.spot_request in standing]
+
+
+def end_requests(requests: Collection[str], cloud: Cloud) -> set[str]:
+    """Those that stand all the same: AWS makes the next machine of each whose machine is terminated. The empty one, of
+    a machine that is not of Spot, is none."""
+    asked = sorted(set(requests) - {""})
+    outcomes = cloud.cancel_spot(asked) if asked else []
+    standing = {one.cloud_id: one.error for one in outcomes if one.error and not isinstance(one.error, NotFound)}
+    if standing:
+        logger.warning("Spot requests that could not be ended yet: %s", standing)
+    return set(standing)
 
 
 def _claimed(ids: list[int], state: State, now: datetime) -> list[Instance]:

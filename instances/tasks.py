@@ -162,6 +162,12 @@ def check_account(account_id: int) -> None:
 
 
 @shared_task
+def write_off_account(account_id: int) -> None:
+    account = CloudAccount.objects.select_related("course", "lost_by").get(pk=account_id)
+    sweeps.write_off(account, timezone.now())
+
+
+@shared_task
 def sweep_notices() -> None:
     sweeps.notices(timezone.now())
 

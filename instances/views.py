@@ -15,15 +15,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from courses.access import enrollment_in
 from courses.doors import person, signed_in
-from courses.models import Enrollment
+from courses.models import STAFF_ROLES, Enrollment
 from courses.noting import note_look
 from instances import approvals, homes, leaving, services, ssh_access, tasks
 from instances.access import machine_of, own_machine_of
 from instances.awaiting import awaitables
 from instances.books import HOURS_PER_MONTH
+from instances.called_off import unanswered
 from instances.cards import Card, card_of, viewer_clock
 from instances.disk_books import snapshot_usd_hour
 from instances.dispatch import send_after_commit
+from instances.event_records import readable
 from instances.models import Instance, Preset
 from instances.moving_on import moves_on
 from instances.queries import copies_of, newest_of
@@ -31,7 +33,7 @@ from instances.quotes import Quote, quotes_for
 from instances.reach import Reach, reaches
 from instances.refusals import LaunchRefused
 from instances.standing import standing_of
-from instances.states import State
+from instances.states import ENDED, State
 from instances.steps import ready_after, settled, steps
 from instances.strips import strip_of
 from instances.wrong_calls import questionable
@@ -125,8 +127,10 @@ def machine_live(request: HttpRequest, slug: str) -> HttpResponse:
 def _page(request: HttpRequest, slug: str) -> dict[str, object]:
     found, now = machine_of(person(request), slug), timezone.now()
     card = card_of(found, now)
-    events = list(found.events.select_related("who").order_by("-at", "-pk")[:NEWEST_EVENTS])
     is_owner = found.owner.user_id == request.user.pk
+    is_staff = not is_owner or found.owner.role in STAFF_ROLES  # `machine_of` lets in nobody else
+    told = readable(found.events.select_related("who"), staff=is_staff)
+    events = list(told.order_by("-at", "-pk")[:NEWEST_EVENTS])
     way = steps(found, events[::-1])
     standing = standing_of(found, now)
     return {
@@ -134,6 +138,7 @@ def _page(request: HttpRequest, slug: str) -> dict[str, object]:
         "machine": found,
         "card": card,
         "is_owner": is_owner,
+        "is_staff": is_staff,
         "events": events,
         "steps": way,
         "show_steps": (found.state in _ON_THE_WAY and not settled(way)) or found.state == State.FAILED,
@@ -180,10 +185,19 @@ def stop(request: HttpRequest, slug: str) -> HttpResponse:
         messages.success(request, text % values)
     elif services.request_stop(found, reason=reason, who=person(request), now=timezone.now(), mail=not is_owner):
         send_after_commit(tasks.stop, [found.pk])
-        gone = _("“%(name)s” is out of the queue. What was set aside is free again.")
-        text = gone if waits else _("%(name)s is stopping. Its disk stays.")
-        messages.success(request, text % {"name": found.preset.name})
+        messages.success(request, _stopped_words(found, waits) % {"name": found.preset.name})
     return _back(request, slug)
+
+
+def _stopped_words(machine: Instance, waited: bool) -> str:
+    """What the click on "stop" has done: there may be no machine at all."""
+    if waited:
+        return _("“%(name)s” is out of the queue. What was set aside is free again.")
+    if machine.state in ENDED:
+        return _("%(name)s is not launched. What was set aside is free again.")
+    if unanswered(machine):
+        return _("%(name)s is called off. If AWS has made a machine already, it is stopped at once.")
+    return _("%(name)s is stopping. Its disk stays.")
 
 
 @require_POST

@@ -19,6 +19,7 @@ from courses.doors import person, signed_in
 from courses.models import Course, Team
 from instances import account_edits, tasks
 from instances.account_records import CloudAccount
+from instances.account_survey import surveys
 from instances.dispatch import send_after_commit
 
 TEMPLATE = settings.BASE_DIR / "deploy" / "aws" / "linked-account.yaml"
@@ -52,11 +53,12 @@ def accounts_desk(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _page(request: HttpRequest, course: Course, form: AccountForm) -> HttpResponse:
-    accounts = CloudAccount.objects.filter(course=course, removed_at=None).prefetch_related("teams__team")
+    now = timezone.now()
+    accounts = CloudAccount.objects.filter(course=course, removed_at=None).select_related("added_by", "lost_by")
     context = {
-        "now": timezone.now(),
+        "now": now,
         "course": course,
-        "accounts": accounts,
+        "accounts": surveys(course, list(accounts.prefetch_related("teams__team")), now),
         "free_teams": Team.objects.filter(course=course, closed_at=None, bound_account=None),
         "installation": settings.INSTALLATION,
         "region": settings.AWS_REGION,

@@ -29,6 +29,7 @@ _OWN = {
     "account_bound": _("AWS account: a team's machines run there"),
     "account_unbound": _("AWS account: a team's machines run in the course's own"),
     "account_removed": _("AWS account removed"),
+    "account_lost": _("AWS account given up as lost"),
     "signed_in": _("Signed in"),
     "sign_in_refused": _("Sign-in refused"),
     "sign_in_failed": _("Sign-in failed"),

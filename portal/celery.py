@@ -1,17 +1,29 @@
-"""The Celery application and its beat table: every sweep of the product, in one place."""
+"""The Celery application and its beat table: every sweep of the product, in one place.
+
+Two queues: what is clicked, and the rounds. A worker takes from both in turn, so that five hundred launches, or an AWS
+that answers slowly, do not keep the guard waiting; a worker of its own for the rounds is never in a click's call.
+"""
 
 import os
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, worker_init, worker_process_init
+from kombu import Exchange, Queue
 
 from portal import file_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+CLICKS, ROUNDS = "clicks", "rounds"
+
 file_broker.register()
 app = Celery("lamplighter")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Each its own exchange and key: those of the default queue would bring each message to both.
+app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in (CLICKS, ROUNDS)]
+app.conf.task_default_queue = CLICKS
+app.conf.task_routes = {"instances.tasks.follow": {"queue": ROUNDS}}
 
 
 @app.on_after_finalize.connect
@@ -19,7 +31,7 @@ def _beat_table(sender: Celery, **_kwargs: object) -> None:
     from django.conf import settings
 
     every = float(settings.SWEEP_SECONDS)
-    sender.conf.beat_schedule = {
+    table: dict[str, dict[str, Any]] = {
         # The order does not matter: each sweep looks at levels, never at what another one did.
         "repair": {"task": "instances.tasks.sweep_repair", "schedule": every, "options": {"expires": every}},
         # Apart from the course's own account: one that answers slowly keeps no other machine waiting.
@@ -55,6 +67,9 @@ def _beat_table(sender: Celery, **_kwargs: object) -> None:
         "releases": {"task": "spend.tasks.sweep_releases", "schedule": every, "options": {"expires": every}},
         "true_up": {"task": "spend.tasks.daily_true_up", "schedule": 600.0, "options": {"expires": 600.0}},
     }
+    for entry in table.values():
+        entry["options"]["queue"] = ROUNDS
+    sender.conf.beat_schedule = table
 
 
 @worker_init.connect

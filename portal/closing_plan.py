@@ -40,7 +40,9 @@ class Machine:
 
     @property
     def words(self) -> str:
-        one = self.found.archive
+        one, account = self.found.archive, self.found.machine.account
+        if account is not None and account.shut_since is not None:
+            return _("Its AWS account cannot be entered: the page of AWS accounts says what can be done")
         if one is not None and one.reason:
             return one.reason
         if one is not None and one.standing in (Standing.WANTED, Standing.PENDING):

@@ -11,7 +11,7 @@ from django.db import models, transaction
 
 from courses import entry
 from courses.models import Course, RosterProfile, User
-from courses.setting_up import create_course
+from courses.setting_up import confirm_step, create_course
 from credits.models import RedemptionCause
 from instances.models import Policy, Preset
 from spend.models import AlertPolicy
@@ -38,6 +38,8 @@ def copy_course(
         fresh = _copied(policy, new)
         fresh.windows = []  # crunch weeks are days of the old term
         fresh.save()
+    confirm_step(new, "dates", who=who, now=now)  # `facts` are just that: nobody is asked for them twice
+    new.refresh_from_db()
     return new
 
 

@@ -65,7 +65,9 @@ class OverridesForm(forms.Form):
         """Behind each field that may stay empty: what everybody has."""
         policy = Policy.objects.filter(course=course).first() or Policy(course=course)
         self.fields["keep_hours"].help_text = _("Everybody: %(n)d hours at most.") % {"n": policy.keep_hours_max}
-        self.fields["ends_on"].help_text = _("Everybody: %(day)s.") % {"day": date_format(course.ends_on, "j M Y")}
+        self.fields["ends_on"].help_text = _("Everybody: %(day)s.") % {
+            "day": date_format(course.ends_on, "DATE_FORMAT")
+        }
 
     def _choose(self, name: str, choices: list[tuple[int, str]]) -> None:
         field = self.fields[name]

@@ -16,10 +16,15 @@ SECONDS = 5.0
 
 
 def ping(url: str, now: datetime, period_seconds: int) -> bool:
-    """True when it was heard. `url` gets "/fail" behind it while a sweep is late, as healthchecks.io has it."""
-    if not url:
+    """True when it was heard. `url` gets "/fail" behind it while a sweep is late, as healthchecks.io has it.
+
+    Right after a start it says nothing: that all is well is not known yet, and a worker that dies again and again must
+    not go on saying so.
+    """
+    found = guards(now, period_seconds) if url else []
+    if not found or any(guard.starting for guard in found):
         return False
-    late = [guard.name for guard in guards(now, period_seconds) if guard.late]
+    late = [guard.name for guard in found if guard.late]
     if late:
         logger.warning("heartbeat: late: %s", ", ".join(late))
     try:

@@ -13,7 +13,7 @@ from instances.bounds import Bound, bound
 from instances.cards import Card, cards
 from instances.models import Instance
 from instances.queries import accrued_in
-from instances.states import LIVE
+from instances.states import LIVE, State
 from portal.guards import Guard, guards
 from portal.lights import Light, lights
 from spend.reports import Day, Figures, Line, by_person, figures, spend_by_day
@@ -30,8 +30,13 @@ class Live:
     lights: Sequence[Light]
 
     @property
+    def on(self) -> Sequence[Card]:
+        """Those that cost: who waits for a machine is in the table, and has none yet."""
+        return [card for card in self.running if card.is_live and card.machine.state != State.REQUESTED]
+
+    @property
     def usd_hour(self) -> Decimal:
-        return sum((card.machine.usd_hour for card in self.running), Decimal(0))
+        return sum((card.machine.usd_hour for card in self.on), Decimal(0))
 
     @property
     def stoppable(self) -> Sequence[Card]:

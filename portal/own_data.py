@@ -43,7 +43,7 @@ def parts(of: Whose) -> list[Part]:
     """Those that hold something. Two queries for each table, however many rows it has."""
     found = []
     for kept in _shown():
-        rows = kept.rows(of)
+        rows = kept.shown(of)
         if count := rows.count():
             told = [_teller(kept, name) for name in kept.show]
             lines = rows.order_by("-pk").values_list(*kept.show)[:NEWEST]
@@ -80,7 +80,7 @@ def _shown() -> list[Kept]:
 
 
 def _rows(kept: Kept, of: Whose) -> Iterator[list[object]]:
-    for row in kept.rows(of).order_by("pk").values_list(*kept.show).iterator(PIECE):
+    for row in kept.shown(of).order_by("pk").values_list(*kept.show).iterator(PIECE):
         yield [_plain(cell) for cell in row]
 
 
@@ -136,7 +136,7 @@ def _told(cell: Any) -> str:
     if isinstance(cell, bool):
         return str(_("yes") if cell else _("no"))
     if isinstance(cell, datetime):
-        return date_format(timezone.localtime(cell), "j M Y H:i")
+        return date_format(timezone.localtime(cell), "DATE_TIME_FORMAT")
     if isinstance(cell, dict):
         return ", ".join(f"{name}: {_told(value)}" for name, value in cell.items() if value not in ("", None))
     if isinstance(cell, list):

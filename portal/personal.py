@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from courses.models import Enrollment, User
+from instances.event_records import STAFFS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,13 @@ class Kept:
     show: Sequence[str] = ()  # columns of the person's own file; empty: in another table already
     blank: Mapping[str, Any] = field(default_factory=dict)  # what the columns become
     delete: bool = False  # the rows go altogether
+    staffs: Q | None = None  # rows written for staff: not in the person's file, forgotten like the others
 
     def rows(self, whose: Whose) -> QuerySet[Any]:
         return apps.get_model(self.label)._default_manager.filter(self.mine(whose))
+
+    def shown(self, whose: Whose) -> QuerySet[Any]:
+        return self.rows(whose).exclude(self.staffs) if self.staffs else self.rows(whose)
 
 
 def _lines(name: str) -> Mine:
@@ -237,6 +242,7 @@ KEPT: Sequence[Kept] = (
         _lines("instance__owner"),
         ("at", "instance__slug", "kind", "new_state", "reason", "who__full_name", "mail_to"),
         {"reason": "", "mail_to": ""},
+        staffs=Q(kind__in=STAFFS),
     ),
     Kept(
         "instances.DiskSnapshot",
@@ -308,15 +314,15 @@ NOT_ABOUT: Mapping[str, str] = {
     "spend.Drift": "sums of charges against the provider's",
     "spend.Reconciliation": "staff: who looked",
     "instances.CourseImage": "staff: who saved it",
-    "instances.CloudAccount": "staff: who added it",
+    "instances.CloudAccount": "staff: who added it, who gave it up",
     "instances.TeamAccount": "staff: who bound the team",
     "instances.Halt": "staff: who stopped the course",
     "instances.Closing": "staff: who announced it; its statement has ids and amounts",
     "instances.FireDrill": "staff: who lit the canary",
     "instances.DrillRound": "what a guard did to it",
     "instances.GuardProof": "times of the machines above",
-    "instances.HomeworkSource": "staff: who added it",
-    "instances.Homework": "staff: who added it",
+    "instances.HomeworkSource": "staff: who added it, who gave it up",
+    "instances.Homework": "staff: who added it, who gave it up",
     "instances.QuotaAsk": "staff: who asked",
     "instances.PolicyEdit": "staff: who changed it",
     "instances.CourseSsh": "staff: who switched it",

@@ -175,8 +175,8 @@ def _days(course: Course, now: datetime) -> Check:
         return Check(_("Dates"), State.MISSING, _("The course is over: nothing can be launched any more."), link)
     words = _("From %(first)s to %(last)s, %(zone)s.")
     values = {
-        "first": date_format(course.starts_on, "j M Y"),
-        "last": date_format(course.ends_on, "j M Y"),
+        "first": date_format(course.starts_on, "DATE_FORMAT"),
+        "last": date_format(course.ends_on, "DATE_FORMAT"),
         "zone": course.timezone,
     }
     soon = course.starts_on - today < timedelta(days=14)

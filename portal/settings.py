@@ -208,6 +208,7 @@ if CELERY_BROKER_URL.startswith("files"):
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 600
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # what one process has taken, no idle one can do
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A click must not wait for a dead broker: the repair sweep picks the row up within a minute.

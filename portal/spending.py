@@ -115,7 +115,7 @@ class Spending:
 
     @property
     def usd_hour(self) -> Decimal:
-        return sum((card.machine.usd_hour for card in self.running), ZERO)
+        return sum((card.machine.usd_hour for card in self.running if card.is_live), ZERO)
 
     @cached_property
     def saved(self) -> Saved:
@@ -295,4 +295,4 @@ def _one(purpose: Purpose, usd: Decimal) -> Cost:
 
 
 def day_word(day: date) -> str:
-    return date_format(day, "j M")
+    return date_format(day, "MONTH_DAY_FORMAT")

@@ -24,6 +24,7 @@ from instances import (
     policy_views,
     views_accounts,
     views_approvals,
+    views_losing,
     views_preflight,
     whatif_views,
 )
@@ -160,6 +161,7 @@ urlpatterns = [
     path("c/<slug:slug>/staff/accounts/", views_accounts.accounts_desk, name="accounts_desk"),
     path("c/<slug:slug>/staff/accounts/template", views_accounts.account_template, name="account_template"),
     path("c/<slug:slug>/staff/accounts/<int:pk>/", views_accounts.account_verb, name="account_verb"),
+    path("c/<slug:slug>/staff/accounts/<int:pk>/lost", views_losing.account_lost, name="account_lost"),
     path("c/<slug:slug>/staff/images/", image_views.images_desk, name="images_desk"),
     path("c/<slug:slug>/staff/images/<int:image_id>/", image_views.image_verb, name="image_verb"),
     path("c/<slug:slug>/staff/disks/", life_views.disks_desk, name="disks_desk"),

@@ -19,6 +19,7 @@ from courses.models import Course
 from credits.forms import DayInput
 from instances import closing
 from instances.closing import ClosingRefused
+from instances.closing_letters import lost_words
 from instances.closing_records import Closing
 from instances.closing_statement import statement
 from portal.closing_plan import plan
@@ -87,7 +88,9 @@ def _statement(
     names = {line.enrollment.pk: line.enrollment.name for line in by_person(course)} if is_staff else {}
     people = [(names[pk], Decimal(usd)) for pk, usd in told["people"] if pk in names]
     as_of = datetime.fromisoformat(told["as_of"])
-    return {"statement": told, "amounts": amounts, "statement_people": people, "is_final": is_final, "as_of": as_of}
+    lost = [lost_words(one) for one in told.get("lost", [])]  # a statement of before there were linked accounts: none
+    shown = {"statement": told, "amounts": amounts, "statement_people": people, "is_final": is_final, "as_of": as_of}
+    return {**shown, "statement_lost": lost}
 
 
 def _say(request: HttpRequest, course: Course, row: Closing | None, form: ClosingForm, now: datetime) -> bool:

@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 @require_safe
 @never_cache
 def health(request: HttpRequest) -> JsonResponse:
-    """200 when all is well; 503 when the database is silent, or a sweep is late or has never ended."""
+    """200 when all is well, or was just started; 503 when the database is silent or a sweep is late.
+
+    A start is nothing to wake anybody for: a sweep has as long as between any two rounds to end for the first time.
+    """
     try:
         found = guards(timezone.now(), settings.SWEEP_SECONDS)
     except DatabaseError:
@@ -25,4 +28,5 @@ def health(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"ok": False, "database": False, "sweeps": {}}, status=503)
     ok = not any(guard.late for guard in found)
     sweeps = {g.name: {"age_seconds": g.age_seconds, "late": g.late} for g in found}
-    return JsonResponse({"ok": ok, "database": True, "sweeps": sweeps}, status=200 if ok else 503)
+    told = {"ok": ok, "database": True, "starting": any(guard.starting for guard in found), "sweeps": sweeps}
+    return JsonResponse(told, status=200 if ok else 503)

@@ -42,7 +42,11 @@ def _threshold(facts: Mapping[str, Any], who: str) -> tuple[str, str]:
 
 def _forecast(facts: Mapping[str, Any], who: str) -> tuple[str, str]:
     gone_on = date.fromisoformat(facts["gone_on"])
-    said = {"name": who or facts["name"], "day": date_format(gone_on, "j F"), "rate": _usd(facts["rate_usd"])}
+    said = {
+        "name": who or facts["name"],
+        "day": date_format(gone_on, "LONG_MONTH_DAY_FORMAT"),
+        "rate": _usd(facts["rate_usd"]),
+    }
     own = facts["level"] == "person" and not who
     title = (_("At this rate your budget is gone on %(day)s") if own else
              _("At this rate the budget of %(name)s is gone on %(day)s")) % said  # fmt: skip
@@ -89,7 +93,7 @@ def _idle(facts: Mapping[str, Any], who: str) -> tuple[str, str]:
 
 def _disk(facts: Mapping[str, Any], who: str) -> tuple[str, str]:
     said = {
-        "day": date_format(date.fromisoformat(facts["since"]), "j F"),
+        "day": date_format(date.fromisoformat(facts["since"]), "LONG_MONTH_DAY_FORMAT"),
         "usd": _usd(facts["usd_month"]),
         "key": facts["key"],
         "who": who,
@@ -107,7 +111,7 @@ def _credit(facts: Mapping[str, Any], who: str) -> tuple[str, str]:
     said = {
         "name": facts["name"],
         "left": _usd(facts["left_usd"]),
-        "day": date_format(date.fromisoformat(facts["ends_on"]), "j F"),
+        "day": date_format(date.fromisoformat(facts["ends_on"]), "LONG_MONTH_DAY_FORMAT"),
     }
     return _("%(left)s of AWS credit expires on %(day)s") % said, _(
         "“%(name)s” of the course’s account. What is not used by then is lost: release budget for it, or use it."

@@ -4,12 +4,14 @@ moto lets everybody into every role. Here a role lets in whom its trust policy l
 is deleted.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from moto.core.exceptions import ServiceException
+from moto.iam.models import get_account_id_from
 from moto.sts.models import STSBackend
 
 from cloud.sim.base_server import ACCOUNT, BaseMachines
@@ -22,6 +24,7 @@ from cloud.sim.store import Store
 from cloud.sim.world import World
 
 _LINKED_ROLE = "lamplighter-linked"
+_KEY = re.compile(r"Credential=(\w+)/")
 
 
 class AccessDenied(ServiceException):
@@ -76,6 +79,11 @@ class Accounts:
         if account.closed:
             raise Ec2Error("AuthFailure", "AWS was not able to validate the provided access credentials")
         return account
+
+    def signed_by(self, authorization: str) -> Account:
+        """The account of the key that signed; keys that nobody gave out are the course's own, as moto has it."""
+        found = _KEY.search(authorization)
+        return self._all[get_account_id_from(found[1] if found else "")]
 
     def all(self) -> list[Account]:
         return list(self._all.values())

@@ -36,7 +36,7 @@ class Billing:
             "GetCredits": self._credits,
         }
 
-    def answer(self, op: str, body: bytes) -> Answer:
+    def answer(self, op: str, body: bytes, _account: str) -> Answer:
         call = self._calls.get(op)
         try:
             if call is None:

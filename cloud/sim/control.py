@@ -22,8 +22,8 @@ class Control:
 
     `/sim/health` · `/sim/network` · `/sim/machines` (ground truth) · `/sim/settings` · `/sim/faults` · `/sim/calls`
     · `/sim/credits` (POST: the codes that exist) · `/sim/costs` (POST: more lines of the bill)
-    · `/sim/quotas` (POST: `{"code", "vcpus"}`, or `{"code", "status"}` to answer what was asked) · `POST /sim/prices`
-    `{type: "USD per hour"}` · `POST /sim/parameters` `{SSM parameter: image id}`
+    · `/sim/quotas` (POST: `{"code", "vcpus", ["account_id"]}`, or `{"code", "status"}` to answer what was asked)
+    · `POST /sim/prices` `{type: "USD per hour"}` · `POST /sim/parameters` `{SSM parameter: image id}`
     · `POST /sim/loads` (what CloudWatch measured)
     · `POST /sim/accounts` (link one; DELETE: its role is deleted)
     · `POST /sim/power-off` `{"cloud_id": …}`: what `poweroff` inside the machine does.

@@ -38,7 +38,7 @@ class Costs:
         self._store = store
         self._lock = threading.Lock()
 
-    def answer(self, op: str, body: bytes) -> Answer:
+    def answer(self, op: str, body: bytes, _account: str) -> Answer:
         try:
             if op != "GetCostAndUsage":
                 raise CostsError("UnknownOperationException", f"Not simulated: {op}")

@@ -22,7 +22,9 @@ _LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 
 
 class JsonService(Protocol):
-    def answer(self, op: str, body: bytes) -> tuple[int, dict[str, Any]]: ...
+    def answer(self, op: str, body: bytes, _account: str, /) -> tuple[int, dict[str, Any]]:
+        """`_account`: whose key signed the question."""
+        ...
 
 
 class Front:
@@ -63,13 +65,20 @@ class Front:
         fault = self._faults.strike(op, places, after=False)
         if fault is None:
             if service:
-                answer = list(_answer(start, *service.answer(op, body)))
+                answer = list(_answer(start, *self._ask_service(service, environ, op, body)))
             else:
                 answer = list(self._ask_base(environ, start, path, op))
             fault = self._faults.strike(op, places, after=True)
             if fault is None:
                 return answer
         return _fail(environ, start, fault, speaks_json=bool(service) or path.startswith("/schedules"))
+
+    def _ask_service(self, service: JsonService, environ: Environ, op: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        account = self._accounts.signed_by(environ.get("HTTP_AUTHORIZATION", ""))
+        if account.closed:
+            text = "The security token included in the request is invalid."
+            return 400, {"__type": "UnrecognizedClientException", "message": text}
+        return service.answer(op, body, account.number)
 
     def _signed(self, environ: Environ, start: Start, path: str, body: bytes) -> Iterable[bytes]:
         """A file on its way, by an address that the portal gave away."""

@@ -23,6 +23,7 @@ IMAGE_PARAMETERS = (
 )
 _OPEN = ("PENDING", "CASE_OPENED")
 _ANSWERS = ("PENDING", "CASE_OPENED", "APPROVED", "DENIED", "CASE_CLOSED", "NOT_APPROVED", "INVALID_REQUEST")
+_ACCOUNT = "x-account"  # whose key signed the question
 Answer = tuple[int, dict[str, Any]]
 Asked = dict[str, Any]
 
@@ -50,29 +51,31 @@ class Offers:
             "GetProducts": self._products,
         }
 
-    def answer(self, op: str, body: bytes) -> Answer:
+    def answer(self, op: str, body: bytes, account: str) -> Answer:
         call = self._calls.get(op)
         try:
             if call is None:
                 raise OfferError("UnknownOperationException", f"Not simulated: {op}")
             with self._lock:
-                return 200, call(json.loads(body or b"{}"))
+                return 200, call({**json.loads(body or b"{}"), _ACCOUNT: account})
         except OfferError as error:
             return 400, error.told
 
     # -------------------------------------------------------------- control
-    def vcpus(self, code: str) -> int:
+    def vcpus(self, code: str, account: str = ACCOUNT) -> int:
         """What the account may run at once of that quota."""
-        known: int = self._store.all("quota").get(code, self._rules.vcpu_quota)
+        known: int = self._store.all("quota").get(_key(code, account), self._rules.vcpu_quota)
         return known
 
     def decide(self, values: dict[str, Any]) -> dict[str, Any]:
-        """`{"code", "status"}` answers what is asked, `{"code", "vcpus"}` sets it. Raises KeyError, ValueError."""
+        """`{"code", "status"}` answers what is asked, `{"code", "vcpus"}` sets it (of another account with
+        `"account_id"`). Raises KeyError, ValueError."""
         code = values["code"]
         if code not in NAMES:
             raise ValueError(f"No such quota: {code}")
         if "vcpus" in values:
-            self._store.put("quota", code, int(values["vcpus"]))
+            key = _key(code, str(values.get("account_id", ACCOUNT)))
+            self._store.put("quota", key, int(values["vcpus"]))
         if "status" in values:
             self._answer_request(code, str(values["status"]))
         return self.told()
@@ -99,16 +102,16 @@ class Offers:
 
     # -------------------------------------------------------------- Service Quotas
     def _quota(self, asked: Asked) -> dict[str, Any]:
-        return {"Quota": self._told_quota(_quota_code(asked))}
+        return {"Quota": self._told_quota(_quota_code(asked), asked[_ACCOUNT])}
 
-    def _told_quota(self, code: str) -> dict[str, Any]:
+    def _told_quota(self, code: str, account: str) -> dict[str, Any]:
         return {
             "ServiceCode": "ec2",
             "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
-            "QuotaArn": f"arn:aws:servicequotas:{self._region}:{ACCOUNT}:ec2/{code}",
+            "QuotaArn": f"arn:aws:servicequotas:{self._region}:{account}:ec2/{code}",
             "QuotaCode": code,
             "QuotaName": NAMES[code].name,
-            "Value": float(self.vcpus(code)),
+            "Value": float(self.vcpus(code, account)),
             "Unit": "None",
             "Adjustable": True,
             "GlobalQuota": False,
@@ -166,6 +169,10 @@ class Offers:
     def _price_of(self, instance_type: str) -> Decimal | None:
         facts = facts_of(instance_type)
         return self._prices.get(instance_type, facts.usd_hour if facts else None)
+
+
+def _key(code: str, account: str) -> str:
+    return code if account == ACCOUNT else f"{account}/{code}"
 
 
 def _quota_code(asked: Asked) -> str:

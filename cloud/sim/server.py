@@ -41,10 +41,16 @@ class Simulator:
             return Account(number, place, region=region, rules=rules, with_room=with_room)
 
         home = account(ACCOUNT)
-        self.accounts = Accounts(home, account)
         faults, billing, costs = Faults(), Billing(home.store), Costs(home.store)
         offers = Offers(home.store, rules, region, home.network.image_id)
         home.world.vcpus_of = offers.vcpus
+
+        def linked(number: str) -> Account:
+            made = account(number)
+            made.world.vcpus_of = lambda code: offers.vcpus(code, number)
+            return made
+
+        self.accounts = Accounts(home, linked)
         services: dict[str, JsonService] = {BILLING_TARGET: billing, COSTS_TARGET: costs}
         services |= dict.fromkeys(TARGETS, offers)
         strict_ec2.install(self.accounts.here)
@@ -63,6 +69,7 @@ class Simulator:
 
     def run(self, host: str, port: int) -> None:
         """Serves until SIGTERM, SIGINT or the death of the parent process; then ends every machine's processes."""
+        parent = os.getppid()  # before anybody hears that it runs: a parent may be gone the moment after
         server = make_server(host, port, self.app, threaded=True, request_handler=Quiet)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda _number, _frame: self._stop.set())
@@ -71,11 +78,10 @@ class Simulator:
         self.accounts.home.network.write(self._folder)
         threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
         print(f"Simulated AWS on http://{host}:{server.server_port}", flush=True)  # noqa: T201
-        self._keep_time()
+        self._keep_time(parent)
         self._close(server)
 
-    def _keep_time(self) -> None:
-        parent = os.getppid()
+    def _keep_time(self, parent: int) -> None:
         while not self._stop.wait(_TICK_SECONDS) and os.getppid() == parent:
             now = max(one.tick() for one in self.accounts.all())
             if now - self._alive_at >= _ALIVE_SECONDS:

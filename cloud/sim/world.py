@@ -34,6 +34,7 @@ class LaunchRequest(NamedTuple):
     launch: dict[str, Any]  # for the base server
     disk_from: str = ""
     spot: bool = False
+    spot_request: str = ""  # of the machine in whose place it comes
 
 
 class Change(NamedTuple):
@@ -97,7 +98,7 @@ class World:
             shutdown_behavior=request.shutdown_behavior,
             launch=request.launch,
             disk_from=request.disk_from,
-            spot_request=f"sir-{secrets.token_hex(4)}" if request.spot else "",
+            spot_request=request.spot_request or (f"sir-{secrets.token_hex(4)}" if request.spot else ""),
             created_at=now,
             launch_time=now,
         )
@@ -225,10 +226,9 @@ class World:
         return Change(machine.cloud_id, before, machine.state)
 
     def _replace(self, machine: Machine) -> None:
-        """A lasting Spot request wants its machine: AWS makes the next one by itself."""
-        launch = {**machine.launch, "user_data": machine.launch["user_data"]}
-        again = LaunchRequest("", "", machine.zone, machine.instance_type, machine.shutdown_behavior, launch, spot=True)
-        self.launch(again)
+        """A lasting Spot request wants its machine: AWS makes the next one by itself, for the same request."""
+        where = (machine.zone, machine.instance_type, machine.shutdown_behavior)
+        self.launch(LaunchRequest("", "", *where, dict(machine.launch), spot_request=machine.spot_request))
 
     def cancel_spot(self, request_ids: Sequence[str]) -> None:
         with self.lock:

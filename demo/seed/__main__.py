@@ -12,10 +12,12 @@ def main() -> None:
     django.setup()
     from demo.seed.aws import give_credit, make_codes_known  # models exist only now
     from demo.seed.build import seed
+    from demo.seed.linked import link_an_account
 
     spent = seed(timezone.now())
     make_codes_known()
     give_credit(timezone.now())
+    link_an_account(timezone.now())
     print("The demo course exists already." if spent is None else f"The demo course is seeded: ${spent:,.2f} spent.")
 
 

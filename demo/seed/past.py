@@ -11,6 +11,8 @@ from courses.models import Course, Enrollment
 from demo.seed.habits import WARNED_AFTER, Ending, PlannedMachine, PlannedRun
 from demo.seed.story import DELETED, LEASE, Teller, paid_until
 from instances import books
+from instances.drill_records import GuardProof
+from instances.guard_names import Guard
 from instances.models import Instance, InstanceEvent, Preset, Run
 from instances.savings import GuardStop
 from instances.states import State
@@ -45,6 +47,7 @@ def live(
     Run.objects.bulk_create((run for one in lived for run in one.runs), batch_size=_CHUNK)
     InstanceEvent.objects.bulk_create((event for one in lived for event in _events(course, one)), batch_size=_CHUNK)
     GuardStop.objects.bulk_create((stop for one in lived for stop in _guard_stops(one)), batch_size=_CHUNK)
+    _prove_the_sweeps(course, lived)
     return lived
 
 
@@ -52,10 +55,21 @@ def _guard_stops(lived: Lived) -> Iterator[GuardStop]:
     """What the portal would have written when it stopped an unused machine; counted by its own sweep."""
     machine = lived.machine
     for run, planned in zip(lived.runs, lived.planned.runs, strict=True):
-        if planned.ending is not Ending.BY_HAND:
+        if _ended_by(planned):
             yield GuardStop(
                 instance=machine, owner=machine.owner, course=machine.course, at=planned.ended_at, usd_hour=run.usd_hour
             )
+
+
+def _prove_the_sweeps(course: Course, lived: Sequence[Lived]) -> None:
+    """The portal's rounds have stopped machines all through the term; nobody needed the other guards yet."""
+    stops = [(run.ended_at, one.machine) for one in lived for run in one.planned.runs if _ended_by(run)]
+    at, machine = max(stops, key=lambda stop: stop[0])
+    GuardProof.objects.create(course=course, guard=Guard.SWEEPS, at=at, instance=machine)
+
+
+def _ended_by(run: PlannedRun) -> str:
+    return "" if run.ending is Ending.BY_HAND else Guard.SWEEPS
 
 
 def _machine(
@@ -111,6 +125,7 @@ def _runs(machine: Instance, planned: PlannedMachine) -> Iterator[Run]:
             address_usd_hour=machine.address_usd_hour,
             started_at=run.started_at,
             ended_at=run.ended_at,
+            ended_by=_ended_by(run),
             metered_until=run.ended_at,
             settled_at=run.ended_at,
             trace=_trace(run),

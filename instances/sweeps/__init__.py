@@ -14,6 +14,7 @@ from instances.sweeps.idling import idle
 from instances.sweeps.leasing import lease
 from instances.sweeps.linked import accounts
 from instances.sweeps.looking import look
+from instances.sweeps.lost import write_off
 from instances.sweeps.mailing import notices
 from instances.sweeps.metering import meter
 from instances.sweeps.offering import offers
@@ -39,4 +40,5 @@ __all__ = [
     "queue",
     "repair",
     "spot",
+    "write_off",
 ]

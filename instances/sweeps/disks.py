@@ -129,13 +129,19 @@ def _keep(row: DiskSnapshot, view: SnapshotView, now: datetime) -> None:
 
 def _end_machine(row: DiskSnapshot, now: datetime) -> bool:
     """The disk goes only now: its copy is complete, and it was at rest since. A start in between takes it back."""
-    machine = row.instance
-    if machine.state in _GOING:
+    if row.instance.state in _GOING:
         DiskSnapshot.objects.filter(pk=row.pk).update(then_delete=False)
-    if row.standing != Standing.KEPT or machine.state != State.STOPPED or machine.state_since > (row.since or now):
+    if row.standing != Standing.KEPT:
         return False
     reason = _("Deleted; a copy of its disk is kept")
-    return request_terminate(machine, who=row.asked_by, now=now, reason=reason)
+    with transaction.atomic():  # its owner may be deleting the copy, or starting the machine, at this moment
+        machines = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related("owner")
+        machine, copy = machines.get(pk=row.instance_id), snapshots.locked_copy(row.pk)
+        if copy.standing != Standing.KEPT or not copy.then_delete:
+            return False
+        if machine.state != State.STOPPED or machine.state_since > (snapshots.begun_at(copy) or now):
+            return False
+        return request_terminate(machine, who=row.asked_by, now=now, reason=reason)
 
 
 def _vanished(row: DiskSnapshot, now: datetime) -> None:
@@ -144,6 +150,7 @@ def _vanished(row: DiskSnapshot, now: datetime) -> None:
         reason = _("AWS does not know this copy any more.")
         end = row.seen_at or row.since or now
         if there.update(standing=Standing.DELETED, until=end, reason=reason, then_delete=False, go_on_as=None):
+            tell(row.instance, Kind.DISK, reason=reason, now=now)  # its student's
             tell(row.instance, Kind.TROUBLE, reason=reason, now=now, mail_to=staff_address(row.course))
 
 

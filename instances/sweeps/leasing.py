@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, IntegerField, Q, Value
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud
@@ -10,7 +12,7 @@ from instances.clock import clock
 from instances.drill_rules import SILENT_FOR_SWEEPS
 from instances.facts import limits_for, moment_of
 from instances.guard_names import Guard
-from instances.home_grace import extend_if_packing
+from instances.home_grace import BEFORE, extend_if_packing
 from instances.idle import Cause, Decision, Verdict
 from instances.keeping import renew
 from instances.launch_rules import course_end
@@ -20,15 +22,26 @@ from instances.stopping import request_stop, stop
 from instances.sweeps.idling import decision_for, judged
 from instances.sweeps.rounds import sweep_over
 
+LONGEST_LEAD = 3 / 4  # of a lease
+
 
 def lease(cloud: Cloud, now: datetime) -> int:
-    leased = Instance.objects.filter(state__in=(State.LAUNCHING, State.RUNNING), lease_until__isnull=False)
+    leased = Instance.objects.filter(_due(now), state__in=(State.LAUNCHING, State.RUNNING))
     leased = leased.exclude(proving__in=SILENT_FOR_SWEEPS)
     over: list[int] = []
     looked_at = sweep_over("lease", judged(leased), lambda machine: _judge(machine, over, cloud, now), now=now)
     if over:
         stop(over, cloud=cloud, now=now)
     return looked_at
+
+
+def _due(now: datetime) -> Q:
+    """Whose lease may have to be renewed or ended now; of most machines no row is read."""
+    seconds = Cast("lease_seconds", IntegerField())  # SQLite multiplies no positive ones
+    lead = ExpressionWrapper(seconds * Value(timedelta(seconds=LONGEST_LEAD)), DurationField())
+    near = ExpressionWrapper(Value(now) + lead, DateTimeField())
+    due = Q(leaving_at__lte=now) | Q(lease_until__lte=now + BEFORE) | Q(lease_until__lte=near)
+    return Q(lease_until__isnull=False) & due
 
 
 def _judge(machine: Instance, over: list[int], cloud: Cloud, now: datetime) -> None:
@@ -60,7 +73,7 @@ def _half_over(machine: Instance, now: datetime) -> bool:
 
 def lead_of(whole: float, warn: float) -> float:
     """Seconds before its end at which a lease of `whole` seconds is renewed."""
-    return min(max(whole / 2, warn + 120), whole * 3 / 4)
+    return min(max(whole / 2, warn + 120), whole * LONGEST_LEAD)
 
 
 def _in_use(decision: Decision) -> bool:

@@ -5,17 +5,20 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError, Transient
-from instances import account_checks
+from instances import account_checks, account_survey
 from instances.account_records import CloudAccount
+from instances.calling import running_clock
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.notices import staff_address
 from instances.states import ENDED
 from instances.sweeps.disks import mend_copies
+from instances.sweeps.lost import note_found, write_off
+from instances.sweeps.mending import Round
 from instances.sweeps.repairing import repair_account
 from instances.sweeps.rounds import for_each, sweep_over
 
@@ -26,10 +29,21 @@ _PASSING = timedelta(minutes=10)  # what AWS does not answer for so long is told
 def accounts(cloud: Cloud, now: datetime) -> int:
     """One describe for each account. New machines are a matter of its check, which is due once a day."""
     found = list(_open())
-    looked_at = sweep_over("accounts", found, lambda one: look_into(one, cloud, now), now=now)
-    due = [one for one in found if account_checks.is_due(one, now)]
+    lost = [one for one in found if one.lost_at is not None]
+    for_each("lost accounts", lost, lambda one: write_off(one, now))
+    clock = running_clock(now)  # what one account takes makes no other one's machines older
+    looked_at = sweep_over("accounts", found, lambda one: look_into(one, cloud, clock()), now=now)
+    due = [one for one in found if one.lost_at is None and account_checks.is_due(one, now)]
     for_each("account checks", due, lambda one: account_checks.check(one, cloud=cloud, now=now))
+    unknown = [one for one in found if account_survey.is_due(one, now)]
+    for_each("account surveys", unknown, lambda one: _survey(one, cloud, now))
     return looked_at
+
+
+def _survey(account: CloudAccount, cloud: Cloud, now: datetime) -> None:
+    account.refresh_from_db()  # this round's look may have found it shut, or its check something wrong
+    if account_survey.is_due(account, now):
+        account_survey.survey(account, cloud=cloud, now=now)
 
 
 def soon(cloud: Cloud, now: datetime, keys: Collection[int]) -> None:
@@ -39,21 +53,26 @@ def soon(cloud: Cloud, now: datetime, keys: Collection[int]) -> None:
 
 
 def _open() -> QuerySet[CloudAccount]:
-    """Not removed; or, whatever went wrong, with machines of ours in it."""
+    """Not removed; or, whatever went wrong, with machines of ours in it. Those that did not answer come last."""
     ours = Instance.objects.filter(account=OuterRef("pk")).exclude(state__in=ENDED)
     there = CloudAccount.objects.filter(Q(removed_at=None) | Exists(ours))
-    return there.exclude(role_arn="").select_related("course")
+    there = there.exclude(role_arn="").select_related("course", "lost_by")
+    return there.order_by(F("shut_since").asc(nulls_first=True), "pk")
 
 
 def look_into(account: CloudAccount, cloud: Cloud, now: datetime) -> None:
     try:
-        repair_account(cloud, account, now)
+        work = Round(cloud, now)
+        repair_account(work, account)
+        work.ask_late()
     except CloudError as error:
         logger.warning("account %s: cannot be read, nothing is changed: %s", account.account_id, error)
         _note_shut(account, error, now)
         return
     if account.shut_since is not None:
         CloudAccount.objects.filter(pk=account.pk).update(shut_since=None, shut_words="")
+    if account.lost_at is not None:
+        note_found(account, cloud, now)
     mend_copies(cloud, account, now)
 
 

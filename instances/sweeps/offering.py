@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from cloud.base import Cloud, CloudError
 from instances import preflight, preset_checks, pricing
-from instances.models import ForeignMachine, SweepBeat
+from instances.foreign import note_foreign
+from instances.models import SweepBeat
 from instances.sweeps.rounds import beat, for_each
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ def offers(cloud: Cloud, now: datetime) -> int:
 
 
 def look_at_foreign(cloud: Cloud, now: datetime) -> None:
-    """Once an hour: all GPU machines of the account that no portal of ours started. They are only written down."""
+    """Once an hour: all GPU machines of the course's own account that no portal of ours started. They are only written
+    down. Linked accounts are looked through daily (`account_survey.py`)."""
     if SweepBeat.objects.filter(name="foreign", finished_at__gt=now - _HOURLY).exists():
         return
     try:
@@ -34,11 +36,5 @@ def look_at_foreign(cloud: Cloud, now: datetime) -> None:
     except CloudError as error:
         logger.warning("foreign machines: AWS did not say: %s", error)
         return
-    for view in views:
-        seen = {"cloud_state": view.state, "launched_at": view.launched_at, "last_seen_at": now}
-        seen |= {"instance_type": view.instance_type, "name": view.name[:80]}
-        ForeignMachine.objects.update_or_create(
-            cloud_id=view.cloud_id, defaults=seen, create_defaults={**seen, "first_seen_at": now}
-        )
-    ForeignMachine.objects.exclude(cloud_id__in=[view.cloud_id for view in views]).delete()
+    note_foreign(views, None, now)
     beat("foreign", len(views), seconds=0, now=now)

@@ -4,6 +4,7 @@ Level-triggered as every sweep: it looks at who waits now. Who left the course, 
 """
 
 import logging
+import time
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -19,6 +20,7 @@ from instances.queueing import in_queue, waiting_of
 from instances.refusals import words
 from instances.requesting import person_of
 from instances.states import State
+from instances.sweeps.mending import ASKING_SECONDS
 from instances.sweeps.rounds import sweep_over
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class _Round:
     def __init__(self, cloud: Cloud, now: datetime) -> None:
         self.cloud, self.now = cloud, now
         self._blocked: dict[int | None, Lanes] = {}  # by account: each has quotas of its own
-        self.asked = 0
+        self.asked, self.began = 0, time.monotonic()
         self.halted = set(Halt.objects.filter(lifted_at=None).values_list("course", flat=True))
 
     def serve(self, machine: Instance) -> None:
@@ -54,7 +56,8 @@ class _Round:
 
     def _is_due(self, machine: Instance) -> bool:
         stopped = {None, machine.course_id} & self.halted
-        return not stopped and self.asked < AT_ONCE and (machine.next_try_at or self.now) <= self.now
+        late = self.asked and time.monotonic() - self.began >= ASKING_SECONDS
+        return not stopped and not late and self.asked < AT_ONCE and (machine.next_try_at or self.now) <= self.now
 
     def _let_go(self, machine: Instance) -> bool:
         why = who_and_when(

@@ -15,16 +15,16 @@ from cloud.base import Cloud, CloudError, CloudState, MachineView
 from instances import guard
 from instances.account_records import CloudAccount
 from instances.accounts import door_of
+from instances.calling import running_clock
 from instances.models import Instance, InstanceEvent, Run
 from instances.repair import ALIVE, MESSAGE_SECONDS, Row, decide_repair
 from instances.restarting import forgotten, restart
 from instances.states import ENDED, State
-from instances.stopping import stop, terminate
 from instances.sweeps.idling import UNJUDGED
 from instances.sweeps.mending import Round, mend
 from instances.sweeps.readiness import Probe, answers, mark_ready
 from instances.sweeps.rounds import beat, for_each
-from instances.sweeps.strays import end_strays
+from instances.sweeps.strays import end_strays, note_strays
 
 logger = logging.getLogger(__name__)
 _GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
@@ -34,28 +34,30 @@ def repair(cloud: Cloud, now: datetime, *, probe: Probe = answers) -> int:
     """Of the course's own account. `probe` tells whether a notebook answers at an address."""
     began = time.monotonic()
     try:
-        looked_at = repair_account(cloud, None, now)
+        work = Round(cloud, now)
+        looked_at = repair_account(work, None)
     except CloudError as error:
         logger.warning("repair: the cloud cannot be read, nothing is changed: %s", error)
         return 0
     restart(forgotten(now - timedelta(seconds=MESSAGE_SECONDS)), cloud=cloud, now=now)
     mark_ready(probe, now)
+    work.ask_late()
     beat("repair", looked_at, seconds=time.monotonic() - began, now=now)
     return looked_at
 
 
-def repair_account(cloud: Cloud, account: CloudAccount | None, now: datetime) -> int:
+def repair_account(work: Round, account: CloudAccount | None) -> int:
     """One account's rows and machines; None: the course's own. Raises CloudError when that account cannot be read:
-    then nothing is changed, and what runs there is unseen."""
+    then nothing is changed, and what runs there is unseen. Launches are left in `work`, to be asked for last."""
+    now, clock = work.now, running_clock(work.now)
     # Rows first: what the cloud says is then never older than the row that it is held against.
     machines = list(_not_ended().filter(account=account))
     if account:
         for machine in machines:
             machine.account = account
-    door = door_of(cloud, account)
+    door = door_of(work.cloud, account)
     views = door.describe_all()
-    _note_sightings(machines, views, now)
-    work = Round(cloud, now)
+    _note_sightings(machines, views, now, looked_at=clock())
     by_id = {view.cloud_id: view for view in views}
     by_token = {view.token: view for view in views if view.token}
 
@@ -65,8 +67,8 @@ def repair_account(cloud: Cloud, account: CloudAccount | None, now: datetime) ->
             mend(machine, view, intent, work)
 
     looked_at = for_each("repair", machines, mend_one)
-    stop(work.to_stop, cloud=cloud, now=now)
-    terminate(work.to_terminate, cloud=cloud, now=now)
+    work.say_ends()
+    for_each("strays seen", [views], lambda found: note_strays(found, account, now))
     for_each("strays", [views], lambda found: end_strays(found, cloud=door, now=now))
     return looked_at
 
@@ -104,8 +106,9 @@ def _not_ended() -> QuerySet[Instance]:
     )
 
 
-def _note_sightings(machines: list[Instance], views: list[MachineView], now: datetime) -> None:
-    """When each was last seen, for the books; in a few statements for all."""
+def _note_sightings(machines: list[Instance], views: list[MachineView], now: datetime, *, looked_at: datetime) -> None:
+    """When each was last seen, for the books; in a few statements for all. What runs ran at the round's beginning;
+    what stops may have run until AWS answered."""
     known = {view.cloud_id for view in views}
     listed = [view.cloud_id for view in views if view.state not in _GONE]
     _change(Instance.objects.filter(cloud_id__in=listed).exclude(state__in=ENDED), seen_at=now)
@@ -114,7 +117,13 @@ def _note_sightings(machines: list[Instance], views: list[MachineView], now: dat
         _change(Instance.objects.filter(pk__in=back), absent_since=None)
     alive = [view.cloud_id for view in views if view.state in ALIVE]
     open_runs = Run.objects.filter(ended_at=None, instance__cloud_id__in=alive)
-    _change(open_runs.filter(Q(seen_at=None) | Q(seen_at__lt=now), started_at__lte=now), seen_at=now)
+    # A later look may have been faster: what it saw is not taken back.
+    open_runs = open_runs.filter(Q(stopping_at=None) | Q(stopping_at__lte=now))
+    _change(open_runs.filter(Q(seen_at=None) | Q(seen_at__lt=now), started_at__lte=now), seen_at=now, stopping_at=None)
+    stopping = [view.cloud_id for view in views if view.state is CloudState.STOPPING]
+    if stopping:
+        off = Run.objects.filter(ended_at=None, instance__cloud_id__in=stopping, stopping_at=None)
+        _change(off.filter(started_at__lte=now), stopping_at=looked_at)
 
 
 def _change(rows: QuerySet[Any], **values: Any) -> None:

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from instances.called_off import unanswered
 from instances.models import Instance, InstanceEvent
 from instances.standing import never_ran, waits
 from instances.states import State
@@ -38,6 +39,7 @@ STATE_WORDS = {
 
 QUEUE_WORD = gettext_lazy("In the queue")
 NEVER_RAN_WORD = gettext_lazy("Not started")
+CALLED_OFF_WORD = gettext_lazy("Called off")
 
 STEP_WORDS = {
     Name.ASKED: gettext_lazy("Asked for"),
@@ -99,6 +101,8 @@ def _word_and_style(machine: Instance) -> tuple[Promise | str, str]:
         return QUEUE_WORD, "moving"
     if never_ran(machine):
         return NEVER_RAN_WORD, "out"
+    if unanswered(machine):
+        return CALLED_OFF_WORD, "moving"
     return STATE_WORDS[State(machine.state)]
 
 
@@ -112,7 +116,7 @@ def told(event: InstanceEvent) -> SafeString:
     word = state_word(event.new_state) if event.new_state else str(event.get_kind_display())
     if event.new_state == State.REQUESTED and event.old_state:  # AWS had none: back to the queue, asked for long ago
         word = str(QUEUE_WORD)
-    elif event.new_state == State.TERMINATED and event.old_state == State.REQUESTED:
+    elif event.new_state == State.TERMINATED and never_ran(event.instance):
         word = str(NEVER_RAN_WORD)
     reason = event.reason
     if reason.casefold().startswith(word.casefold()):
@@ -125,10 +129,10 @@ def absolute(moment: datetime, now: datetime) -> str:
     local, today = timezone.localtime(moment), timezone.localtime(now)
     days = abs((local.date() - today.date()).days)
     if days == 0:
-        return date_format(local, "H:i")
+        return date_format(local, "TIME_FORMAT")
     if days < 7:
-        return date_format(local, "D H:i")
-    return date_format(local, "j M H:i" if local.year == today.year else "j M Y H:i")
+        return date_format(local, "WEEK_TIME_FORMAT")
+    return date_format(local, "MONTH_DAY_TIME_FORMAT" if local.year == today.year else "DATE_TIME_FORMAT")
 
 
 @register.simple_tag(takes_context=True)
@@ -141,7 +145,7 @@ def when(context: template.Context, moment: datetime | None, style: str = "both"
     shown = absolute(moment, now)
     rel = format_html("<span data-rel>{}</span>", figures.relative((moment - now).total_seconds()))
     body = {"abs": shown, "rel": rel}.get(style) or format_html("{} ({})", shown, rel)
-    full = date_format(local, "D j M Y H:i:s") + f" {local.tzname()}"
+    full = date_format(local, "FULL_FORMAT") + f" {local.tzname()}"
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), full, body)
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from courses.models import Enrollment, EnrollmentStatus, Role, User
-from tests.access.matrix import World
+from tests.access.world import World
 from tests.conftest import Cast
 from tests.pages.conftest import _plain_static_files, batch, signed_in, today  # noqa: F401 - fixtures
 from tests.pages.credits.conftest import Shop, account, shop  # noqa: F401 - fixtures

@@ -1,8 +1,9 @@
 """Every address, told what no page of ours ever sends: a refusal in words, never a broken page."""
 
 from tests.access.conftest import As
-from tests.access.matrix import ROLES, Row, World
+from tests.access.matrix import ROLES, Row
 from tests.access.test_matrix import answers, url, with_method
+from tests.access.world import World
 
 # What doors read by themselves, without a form of Django's; all at once.
 NAMES = (

@@ -8,7 +8,8 @@ from django.http import HttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests.access.conftest import As
-from tests.access.matrix import ELSEWHERE, MATRIX, ROLES, Row, World
+from tests.access.matrix import ELSEWHERE, MATRIX, ROLES, Row
+from tests.access.world import World
 
 WORKS = (200, 302, 409, 422)  # of a POST with next to nothing in it: done, or told what is missing or why not
 # A list that is not there (any more) leads staff back to where they upload one.

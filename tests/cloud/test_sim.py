@@ -118,6 +118,28 @@ def test_a_fault_strikes_where_and_as_often_as_it_was_asked(sim: SimulatedAws, e
     assert sim.calls()["RunInstances"] == 4
 
 
+def test_a_timer_that_is_taken_away_in_the_moment_it_is_moved_stands_all_the_same(
+    sim: SimulatedAws, ec2_cloud: Ec2Cloud
+) -> None:
+    """It ran, or somebody else cancelled it: between AWS's "there is one" and our "move it"."""
+    machine, other = "i-0123456789abcdef0", sim.cloud(ec2_cloud.config.installation)
+    ec2_cloud.schedule_stop(machine, datetime.now(UTC) + timedelta(hours=1))
+    moved: list[str] = []
+
+    def taken_away(**_call: object) -> None:
+        moved.append(machine)
+        other.cancel_scheduled_stop(machine)
+
+    ec2_cloud._scheduler.meta.events.register("before-call.scheduler.UpdateSchedule", taken_away)
+    ec2_cloud.schedule_stop(machine, datetime.now(UTC) + timedelta(hours=2))
+    assert moved == [machine]
+    name = f"{ec2_cloud.config.installation}-stop-{machine}"
+    schedule = boto(sim, "scheduler").get_schedule(Name=name)
+    due = datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
+    assert due - datetime.now(UTC) > timedelta(minutes=90)
+    ec2_cloud.cancel_scheduled_stop(machine)
+
+
 def test_a_schedule_into_the_past_or_nowhere_is_refused(sim: SimulatedAws, ec2_cloud: Ec2Cloud) -> None:
     call = boto(sim, "scheduler").create_schedule
     target = {"Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances", "RoleArn": sim.network["scheduler_role_arn"]}

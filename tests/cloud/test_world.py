@@ -185,6 +185,23 @@ def test_eight_callers_with_one_token_get_one_machine(world: World) -> None:
     assert launch_at_once(world) == 1
 
 
-def test_control_without_the_lock_they_get_several(world: World) -> None:
+def test_control_without_the_lock_they_get_several(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = world._base.make
+
+    def slowly(machine: Machine) -> None:
+        time.sleep(0.1)
+        make(machine)
+
+    monkeypatch.setattr(world._base, "make", slowly)
     world.lock = nullcontext()
     assert launch_at_once(world) > 1
+
+
+def test_a_lasting_spot_request_makes_its_next_machine_until_it_is_cancelled(world: World) -> None:
+    machine = up(world, spot_request="sir-1")
+    world.terminate([machine.cloud_id])
+    [again] = [one for one in world.machines.values() if one.cloud_id != machine.cloud_id]
+    assert (again.spot_request, again.token) == ("sir-1", "")
+    world.cancel_spot(["sir-1"])
+    world.terminate([again.cloud_id])
+    assert len(world.machines) == 2

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from multiprocessing.synchronize import Event
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -68,7 +69,7 @@ def test_thirty_claimants_for_twenty_codes(cast: Cast) -> None:
 
 def _take_without_lock(batch: CodeBatch, holder: Enrollment, _key: str, now: datetime) -> CreditCode | None:
     code = CreditCode.objects.filter(batch=batch, status="available").order_by("pk").first()
-    time.sleep(0.02)
+    time.sleep(0.1)
     if code:
         code.status, code.holder, code.claimed_at = "claimed", holder, now
         code.save(update_fields=("status", "holder", "claimed_at"))
@@ -128,10 +129,21 @@ def test_the_same_claimants_in_eight_tabs_each_get_one_code_and_none_is_refused(
 def test_control_without_the_claimants_lock_eight_tabs_go_wrong(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick, "claim_at_once", _not_at_once)
     monkeypatch.setattr(QuerySet, "select_for_update", _without_the_claimants_lock(QuerySet.select_for_update))
+    monkeypatch.setattr(holding, "take_passing_by", _slowly(holding.take_passing_by))
     lines = enroll_students(cast.course, 10)
     batch = make_batch(cast.course, codes=10)
     with pytest.raises(AssertionError):
         _check_one_each(_race([lines] * 8, batch), batch, 10)
+
+
+def _slowly(take: Callable[..., CreditCode | None]) -> Callable[..., CreditCode | None]:
+    """That this claimant has none yet was seen, and the others look meanwhile."""
+
+    def slow(*args: Any) -> CreditCode | None:
+        time.sleep(0.1)
+        return take(*args)
+
+    return slow
 
 
 def _without_the_claimants_lock(real: Callable[..., QuerySet]) -> Callable[..., QuerySet]:

@@ -117,7 +117,7 @@ def _two_rounds(folder: str) -> list[str]:
 
     class Slow(EmailBackend):
         def send_messages(self, messages: list) -> int:
-            time.sleep(0.005)
+            time.sleep(0.02)
             with open(f"{folder}/arrived", "a") as arrived:
                 arrived.write("".join(f"{message.subject}\n" for message in messages))
             return len(messages)

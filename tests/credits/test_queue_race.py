@@ -108,7 +108,8 @@ def test_200_claimants_150_codes_8_processes(cast: Cast, way: str, monkeypatch: 
 
 
 def test_control_without_the_lock_on_codes_the_race_goes_wrong(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick, "SQL", quick.SQL.replace("FOR UPDATE SKIP LOCKED", ""))
+    unlocked = quick.SQL.replace("FOR UPDATE SKIP LOCKED", "")
+    monkeypatch.setattr(quick, "SQL", unlocked.replace("SELECT * FROM taken", "SELECT *, pg_sleep(0.01) FROM taken"))
     lines, batch = enroll_students(cast.course, 200), make_batch(cast.course, codes=150)
     clicks = _run(lines, batch)
     with pytest.raises(AssertionError):
@@ -123,7 +124,7 @@ def test_control_without_the_lock_on_the_batch_places_are_lost_or_doubled(
 
     def slowly(*args: object) -> CodeWait:
         found = place_for(*args)
-        time.sleep(0.005)
+        time.sleep(0.05)
         return found
 
     place_for = queue.place_for

@@ -1,8 +1,10 @@
 """The stage of a student's files: a bucket in memory, and the real packing program, its words carried by hand."""
 
 import importlib.util
+import io
 import json
 import sys
+import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -124,3 +126,14 @@ def homes_stage(stage: Stage, tmp_path: Path, settings: Settings) -> Homes:
     for n in range(4):
         (folder / f"work/{n}.bin").write_bytes(carry.hashlib.shake_256(bytes([n])).digest(40_000))
     return Homes(stage, folder)
+
+
+def names(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as whole:
+        found = {one.name: whole.extractfile(one) for one in whole.getmembers() if one.isreg()}
+        return {name: file.read() for name, file in found.items() if file}
+
+
+def is_whole(h: Homes, home: HomeArchive) -> bool:
+    found = names(h.content(home))
+    return found == {f"home/work/{n}.bin": (h.folder / f"work/{n}.bin").read_bytes() for n in range(4)}

@@ -87,6 +87,44 @@ def test_deleting_with_a_copy_stops_copies_and_only_then_deletes_and_the_copy_be
     check_books()
 
 
+@pytest.mark.parametrize("behind", [1, 45])
+def test_aws_clock_may_go_behind_ours(stage: Stage, behind: int) -> None:
+    row = stage.running()
+    snapshots.request_archive(row, why=Why.KEPT, who=row.owner.user, now=stage.now)
+    services.stop([row.pk], cloud=stage.cloud, now=stage.now)
+    stage.cloud.disks._clock = lambda: stage.now - timedelta(seconds=behind)
+    stage.wait(3)
+    assert fresh(row).state == "terminated"
+    check_books()
+
+
+def test_a_round_that_began_before_the_machine_was_seen_at_rest_copies_it_at_rest(stage: Stage) -> None:
+    row = stage.running()
+    snapshots.request_archive(row, why=Why.KEPT, who=row.owner.user, now=stage.now)
+    services.stop([row.pk], cloud=stage.cloud, now=stage.now)
+    stage.later(30)
+    began = stage.now - timedelta(seconds=2)
+    stage.cloud.disks._clock = lambda: stage.now - timedelta(seconds=3)
+    stage.repair()
+    disks(stage.cloud, began)
+    stage.wait(3)
+    assert fresh(row).state == "terminated"
+
+
+def test_a_copy_of_an_earlier_asking_that_shows_late_is_not_taken_for_one_at_rest(stage: Stage) -> None:
+    row = stage.running()
+    stage.cloud.disks.hidden_seconds, stage.cloud.disks.snapshot_seconds = 420, 600
+    stage.cloud.break_after("snapshot", LOST)
+    one = ask(stage, row)
+    stage.stop(row)
+    stage.cloud.break_before("snapshot", LOST)
+    stage.wait(6)
+    assert again(one).asked_at > fresh(row).state_since
+    snapshots.request_archive(fresh(row), why=Why.KEPT, who=row.owner.user, now=stage.now)
+    stage.wait(15)
+    assert (again(one).standing, fresh(row).state) == (Standing.KEPT, "stopped")
+
+
 def test_a_copy_that_fails_deletes_nothing_and_its_owner_hears_of_it(stage: Stage) -> None:
     row = stopped(stage)
     one = snapshots.request_archive(row, why=Why.KEPT, who=row.owner.user, now=stage.now)

@@ -190,6 +190,21 @@ def test_power_off_from_inside_closes_the_books_within_one_round(stage: Stage) -
     check_books()
 
 
+def test_a_machine_that_takes_minutes_to_stop_is_paid_for_until_it_was_first_seen_to_stop(stage: Stage) -> None:
+    stage.cloud.stop_seconds = 170
+    row = stage.running()
+    stage.wait(20)
+    stage.cloud.power_off(row.cloud_id)
+    switched_off = stage.now
+    stage.wait(1)
+    seen = stage.now
+    assert stage.wait(5, until=lambda: fresh(row).state == "stopped")
+    stage.wait(2)
+    assert switched_off < Run.objects.get(instance=row).ended_at <= seen
+    assert compute_seconds(row) == (seen - Run.objects.get(instance=row).started_at).total_seconds()
+    check_books()
+
+
 def test_the_portal_dies_awss_timer_stops_the_machine_and_the_books_are_right_afterwards(stage: Stage) -> None:
     row = stage.running()
     stage.active.add(row.slug)

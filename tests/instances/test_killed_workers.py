@@ -48,8 +48,7 @@ def test_launches(stage: Stage, workers: Farm) -> None:
     for call in LAUNCH_CALLS:
         workers.hire(concurrency=1)
         row = services.request_launch(stage.cast.student, stage.preset, who=stage.cast.student.user, now=timezone.now())
-        workers.send("launch", row.pk)
-        kill_at(workers, call)
+        send_and_kill(workers, call, "launch", row.pk)
         mend(workers, row, "running")
         assert [m["state"] for m in machines_of(row, workers)] == ["running"], call
         end(workers, row)
@@ -61,8 +60,7 @@ def test_stops(stage: Stage, workers: Farm) -> None:
         row = launched(stage, workers)
         workers.hire(concurrency=1)
         services.request_stop(fresh(row), reason="enough", who=None, now=timezone.now())
-        workers.send("stop", [row.pk])
-        kill_at(workers, call)
+        send_and_kill(workers, call, "stop", [row.pk])
         mend(workers, row, "stopped")
         assert [m["state"] for m in machines_of(row, workers)] == ["stopped"], call
         assert_books(row, workers)
@@ -76,8 +74,9 @@ def launched(stage: Stage, workers: Farm) -> Instance:
     return row
 
 
-def kill_at(workers: Farm, call: str) -> None:
-    before = workers.sim.calls().get(call, 0)
+def send_and_kill(workers: Farm, call: str, task: str, *args: object) -> None:
+    before = workers.sim.calls().get(call, 0)  # ahead of the message: a worker may ask before we look
+    workers.send(task, *args)
     if call:
         until(lambda: workers.sim.calls().get(call, 0) > before, 30)
     workers.kill()

@@ -18,7 +18,7 @@ def test_a_full_zone_leads_to_the_next_one_with_a_new_token(stage: Stage) -> Non
     stage.cloud.fill(zone="us-east-1a")
     row = stage.launch()
     assert (row.zone, row.attempt, row.token) == ("us-east-1b", 2, f"{row.slug}-2")
-    assert [e.facts["attempt"] for e in events(row, "attempt")] == [2]
+    assert [e.facts["attempt"] for e in events(row, "refused")] == [2]
     stage.sweep()
     assert fresh(row).state == "running"
 

@@ -74,5 +74,36 @@ def test_the_events_are_the_whole_story(stage: Stage) -> None:
 def test_each_sweep_leaves_its_beat(stage: Stage) -> None:
     stage.running()
     assert dict(SweepBeat.objects.values_list("name", "looked_at")) == {
-        "repair": 1, "idle": 1, "lease": 1, "meter": 2, "notices": 0, "disks": 0, "spot": 0,
+        "repair": 1, "idle": 1, "lease": 0, "meter": 2, "notices": 0, "disks": 0, "spot": 0,
     }  # fmt: skip
+
+
+def test_deleted_while_it_was_launched_it_is_counted_although_aws_has_forgotten_it_when_the_portal_is_back(
+    stage: Stage,
+) -> None:
+    row = stage.launch()
+    services.request_terminate(fresh(row), who=None, now=stage.now)  # and its message is lost
+    stage.later(HOUR)
+    stage.sweep()
+    assert fresh(row).state == "terminating"
+    stage.later(3 * HOUR)  # AWS lists a deleted machine for an hour
+    assert stage.wait(10, until=lambda: fresh(row).state == "terminated")
+    stage.wait(1)
+    assert compute_seconds(row) == HOUR
+    check_books()
+
+
+def test_deleted_before_any_look_saw_it_run_and_forgotten_by_aws_it_is_counted_while_it_was_listed(
+    stage: Stage,
+) -> None:
+    stage.cloud.boot_seconds = 150
+    row = stage.launch()
+    stage.wait(2)
+    stage.later(59)
+    services.request_terminate(fresh(row), who=None, now=stage.now)
+    services.terminate([row.pk], cloud=stage.cloud, now=stage.now)
+    stage.later(6 * HOUR)
+    assert stage.wait(10, until=lambda: fresh(row).state == "terminated")
+    stage.wait(1)
+    assert compute_seconds(row) == 120
+    check_books()

@@ -1,16 +1,12 @@
 """Machines in an account that is not the course's own: a team's are launched there and nowhere else, a shut account
 loses nobody's work or money, and a role that lets in others is refused."""
 
-import json
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from cloud.accounts import LinkedAccount
 from cloud.base import QuotaReached, Transient
-from cloud.fake import FakeCloud
 from courses.models import Team
 from instances import account_checks, account_edits, services, snapshots, sweeps
 from instances.account_edits import AccountRefused
@@ -22,84 +18,9 @@ from instances.reaching import notebook_at
 from instances.refusals import LaunchRefused
 from instances.states import State
 from tests.instances.conftest import Stage, check_books, compute_seconds, fresh, held
+from tests.instances.linked_stage import NUMBER, Linked, add, link, linked, read, told, tunnel
 
-NUMBER = "210987654321"
-
-
-def told(number: str, **changes: object) -> str:
-    stack = {
-        "role": f"arn:aws:iam::{number}:role/lamplighter-linked",
-        "stop_role": f"arn:aws:iam::{number}:role/lamplighter-scheduler",
-        "security_group": "sg-0a1",
-        "subnets": {"us-east-1a": "subnet-0a1", "us-east-1b": "subnet-0b2"},
-    }
-    return json.dumps(stack | changes)
-
-
-def read(account: CloudAccount) -> CloudAccount:
-    return CloudAccount.objects.get(pk=account.pk)
-
-
-@dataclass
-class Linked:
-    stage: Stage
-    account: CloudAccount
-
-    @property
-    def there(self) -> FakeCloud:
-        return self.stage.cloud.accounts.cloud_of(self.account.account_id)
-
-    @property
-    def entry(self) -> LinkedAccount:
-        return read(self.account).entry
-
-    def shut(self) -> None:
-        self.stage.cloud.accounts.delete_role(self.entry.role_arn)
-
-    def open(self) -> None:
-        self.stage.cloud.accounts.open_role(self.entry.role_arn, self.entry.account_id, self.entry.external_id)
-
-    def look(self) -> None:
-        sweeps.accounts(self.stage.cloud, self.stage.now)
-
-    def minute(self, count: int = 1) -> None:
-        for _each in range(count):
-            self.stage.later(60)
-            self.stage.sweep()
-            self.look()
-
-    def running(self) -> Instance:
-        row = self.stage.launch()
-        self.minute()
-        row = fresh(row)
-        assert (row.state, row.account_id) == (State.RUNNING, self.account.pk)
-        return row
-
-
-def add(stage: Stage, number: str = NUMBER) -> CloudAccount:
-    who = stage.cast.instructor.user
-    return account_edits.add(stage.cast.course, "Team's own", number, who=who, now=stage.now)
-
-
-def link(stage: Stage, number: str = NUMBER) -> Linked:
-    """As it goes on the page: added, its stack told, checked, the team bound."""
-    made, who = add(stage, number), stage.cast.instructor.user
-    account_edits.tell_stack(made, told(number), joined=False, who=who, now=stage.now)
-    found = Linked(stage, read(made))
-    found.open()
-    assert account_checks.check(found.account, cloud=stage.cloud, now=stage.now)
-    account_edits.bind(found.account, stage.cast.team, who=who, now=stage.now)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _tunnel(settings: Settings) -> None:
-    settings.TUNNEL_ADDRESS = "tunnel.example.edu:2222"
-
-
-@pytest.fixture
-def linked(stage: Stage) -> Linked:
-    return link(stage)
+__all__ = ["linked", "tunnel"]
 
 
 # ---------------------------------------------------------------- a machine's life
@@ -248,6 +169,20 @@ def test_a_machine_there_without_a_row_is_stopped_there(linked: Linked) -> None:
     linked.look()
     assert linked.there.machines[row.cloud_id].state in ("stopping", "stopped")
     assert StrayMachine.objects.get().cloud_id == row.cloud_id
+
+
+def test_a_stray_in_a_shut_account_is_unseen_and_one_that_its_account_lists_no_more_is_gone(linked: Linked) -> None:
+    row = linked.running()
+    Instance.objects.filter(pk=row.pk).update(cloud_id="", state=State.FAILED, attempt=0)  # as an older backup has it
+    linked.look()
+    linked.shut()
+    linked.minute(12)  # the course's own account does not list it
+    assert StrayMachine.objects.get().cloud_id == row.cloud_id
+    linked.open()
+    linked.there.terminate([row.cloud_id])
+    linked.stage.later(24 * 3600)
+    linked.minute(1)
+    assert not StrayMachine.objects.exists()
 
 
 # ---------------------------------------------------------------- an account that is shut

@@ -232,11 +232,11 @@ def test_when_aws_does_not_say_nothing_is_forgotten(stage: Stage) -> None:
 
 
 def test_a_stray_is_shown_with_what_it_costs(stage: Stage) -> None:
-    seen = {"first_seen_at": stage.now, "last_seen_at": stage.now}
+    seen = {"first_seen_at": stage.now, "last_seen_at": stage.now + timedelta(hours=1)}
     StrayMachine.objects.create(cloud_id="i-1", instance_type="g4dn.xlarge", cloud_state="running", **seen)
     StrayMachine.objects.create(cloud_id="i-2", instance_type="x9.nonesuch", cloud_state="running", **seen)
     StrayMachine.objects.create(cloud_id="i-3", instance_type="g4dn.xlarge", cloud_state="stopped", **seen)
-    stage.later(3600)
+    stage.later(2 * 3600)  # nobody has seen it since
     found = {one.cloud_id: (one.usd_hour, one.so_far_usd) for one in stray_machines(stage.now)}
     assert found == {"i-1": (Decimal("0.526"), Decimal("0.526")), "i-2": (None, None), "i-3": (0, 0)}
 

@@ -126,6 +126,25 @@ def test_an_answer_older_than_the_run_changes_nothing(state: State) -> None:
     assert dos(row(state, last_run_began=ago(30)), view(CloudState.STOPPED, ended_at=ago(90))) == []
 
 
+@pytest.mark.parametrize("state", [State.RUNNING, State.STOPPING, State.STOPPED, State.TERMINATING])
+@pytest.mark.parametrize("seen", [CloudState.STOPPED, CloudState.STOPPING, CloudState.RUNNING])
+def test_an_answer_about_an_earlier_run_changes_nothing_also_if_it_tells_no_end(state: State, seen: CloudState) -> None:
+    """A power-off from inside tells no moment."""
+    now_on = row(state, last_run_began=ago(30))
+    assert dos(now_on, view(seen, state_reason="Client.InstanceInitiatedShutdown")) == []
+    assert dos(now_on, view(CloudState.STOPPED, launched_at=ago(30))) != [] or state is State.STOPPED
+
+
+def test_a_stop_right_after_a_start_waits_until_a_look_can_show_it() -> None:
+    old, new = view(CloudState.STOPPED), view(CloudState.STOPPED, launched_at=ago(4), ended_at=ago(1))
+    ended = row(State.STOPPING, asked_at=ago(19))
+    assert dos(ended, old) == []
+    assert dos(ended, new) == [Do.STOPPED]
+    assert dos(replace(ended, asked_at=ago(20)), old) == [Do.STOPPED]
+    assert dos(replace(ended, asked_at=None), old) == [Do.STOPPED]
+    assert dos(replace(ended, last_run_began=ago(4)), new) == [Do.STOPPED]  # seen to run in between
+
+
 def test_a_stop_is_said_again_while_the_machine_is_alive() -> None:
     assert dos(row(State.STOPPING, state_since=ago(30)), VIEW) == [Do.STOP]
     assert dos(row(State.STOPPING, state_since=ago(30)), view(CloudState.PENDING)) == [Do.STOP]
@@ -151,7 +170,17 @@ def test_a_stop_that_lasts_is_forced_then_a_person_is_called_once() -> None:
 @pytest.mark.parametrize("state", list(CloudState))
 def test_a_deletion_is_said_again_until_the_machine_is_going(state: CloudState) -> None:
     done = {CloudState.SHUTTING_DOWN: [], CloudState.TERMINATED: [Do.TERMINATED]}
+    done[CloudState.STOPPED] = [Do.OFF, Do.TERMINATE]
     assert dos(row(State.TERMINATING, state_since=ago(30)), view(state)) == done.get(state, [Do.TERMINATE])
+
+
+@pytest.mark.parametrize(("state", "said"), [(State.STOPPING, Do.STOP), (State.TERMINATING, Do.TERMINATE)])
+def test_what_is_to_end_and_was_never_seen_to_run_is_counted_from_the_first_look(state: State, said: Do) -> None:
+    asked = row(state, state_since=ago(30), last_run_began=None)
+    assert dos(asked, view(CloudState.RUNNING)) == [Do.RUNS_ON, said]
+    assert dos(asked, view(CloudState.STOPPING))[0] == Do.RUNS_ON
+    assert dos(asked, view(CloudState.PENDING)) == [said]
+    assert dos(replace(asked, last_run_began=VIEW.launched_at), view(CloudState.RUNNING)) == [said]
 
 
 def test_what_runs_although_it_was_stopped_is_stopped_and_its_run_is_booked() -> None:

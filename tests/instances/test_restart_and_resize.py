@@ -48,7 +48,7 @@ def test_an_unclear_answer_is_never_followed_by_a_second_reboot(stage: Stage, af
     restart([row.pk], cloud=stage.cloud, now=stage.now)
     stage.wait(5)
     assert len(stage.machine(row).restarts) == (1 if after else 0)
-    assert "Ask again" in events(row, "trouble")[-1].reason
+    assert "Ask again" in events(row, "refused")[-1].reason
     assert click(stage, row)
 
 
@@ -129,7 +129,7 @@ def test_what_aws_refuses_is_taken_back_and_nothing_is_held(stage: Stage, bigger
     row = start(stage, row)
     assert (row.state, row.instance_type, row.preset) == ("stopped", "g4dn.xlarge", stage.preset)
     assert not Hold.objects.filter(key=row.run_hold_key, closed_at=None).exists()
-    assert "stays what it was" in events(row, "trouble")[-1].reason
+    assert "stays what it was" in events(row, "refused")[-1].reason
     assert start(stage, row).state == "running"
     check_open(row)
 

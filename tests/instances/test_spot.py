@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from cloud.base import Transient
-from instances import services
+from instances import services, sweeps
 from instances.models import Instance, Preset, Run
 from spend.models import Charge, Hold
 from tests.instances.conftest import HOUR, Stage, check_books, fresh
@@ -105,4 +105,26 @@ def test_taken_back_it_is_stopped_with_its_disk_and_the_student_reads_what_to_do
     assert row.state == "stopped"
     assert "AWS took this Spot machine back. Its disk is kept" in row.reason
     assert not Run.objects.filter(instance=row, ended_at=None).exists()
+    check_books()
+
+
+def test_a_run_that_nobody_saw_is_charged_at_spots_price_too(spot: Stage) -> None:
+    """AWS itself starts a machine that it took back; it ran and ended between two looks."""
+    row = spot.launch()
+    prices(spot, row, (-24, "0.16"))
+    spot.reporting.add(row.slug)
+    spot.wait(5)
+    spot.cloud.reclaim(row.cloud_id)
+    spot.wait(3)
+    before = compute_usd(row)
+    machine = spot.machine(row)
+    machine.reclaimed = False
+    machine.start(spot.now)
+    spot.later(59)
+    spot.cloud.stop([row.cloud_id])
+    spot.repair()
+    sweeps.meter(spot.now)  # comes before Spot's round
+    spot.wait(3)
+    assert Run.objects.filter(instance=row).count() == 2
+    assert abs(compute_usd(row) - before - Decimal("0.16") / 60) < Decimal("0.0001")
     check_books()

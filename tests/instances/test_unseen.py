@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cloud.base import LaunchSpec, Transient
 from instances import queries, services, sweeps
+from instances.foreign import stray_machines
 from instances.models import Instance, SweepBeat
 from instances.sweeps import mending
 from tests.instances.conftest import HOUR, NOON, Stage, check_books, compute_seconds, events, fresh, held
@@ -116,6 +117,54 @@ def test_a_machine_with_our_tag_and_no_row_is_stopped_not_deleted_and_shown_to_s
         "somebody",
         NOON + timedelta(minutes=1),
     )
+
+
+def test_what_a_stray_costs_ends_when_it_is_stopped_and_it_is_forgotten_when_it_is_gone(stage: Stage) -> None:
+    foreign = stage.cloud.run(_spec("somebody", "x-1"))
+    stage.wait(3)
+    stage.later(24 * HOUR)
+    stage.repair()
+    [shown] = stray_machines(stage.now)
+    assert (shown.state, shown.usd_hour, shown.so_far_usd) == ("stopped", 0, 0)
+    stage.cloud.terminate([foreign.cloud_id])
+    stage.later(60)
+    stage.repair()
+    assert not queries.strays().exists()
+
+
+def test_one_that_is_started_again_costs_from_then(stage: Stage) -> None:
+    foreign = stage.cloud.run(_spec("somebody", "x-1"))
+    stage.wait(3)
+    stage.later(24 * HOUR)
+    stage.repair()
+    stage.cloud.break_before("stop", Transient("not now"), times=None)
+    stage.cloud.start([foreign.cloud_id])
+    stage.repair()
+    stage.wait(60, step=4)
+    [shown] = stray_machines(stage.now)
+    assert (shown.state, shown.so_far_usd) == ("running", shown.usd_hour)
+
+
+def test_deleted_while_the_portal_was_away_it_is_forgotten_too_and_until_then_costs_no_more(stage: Stage) -> None:
+    foreign = stage.cloud.run(_spec("somebody", "x-1"))
+    stage.cloud.break_before("stop", Transient("not now"), times=None)
+    stage.wait(3)
+    stage.cloud.terminate([foreign.cloud_id])
+    [before] = stray_machines(stage.now)
+    stage.later(24 * HOUR)  # AWS lists it no more
+    assert [shown.so_far_usd for shown in stray_machines(stage.now)] == [before.so_far_usd]
+    stage.repair()
+    assert not queries.strays().exists()
+
+
+def test_one_that_is_a_rows_own_again_is_no_stray(stage: Stage) -> None:
+    row = stage.running()
+    Instance.objects.filter(pk=row.pk).update(cloud_id="", state="failed", attempt=0)  # as an older backup has it
+    stage.repair()
+    assert queries.strays().exists()
+    Instance.objects.filter(pk=row.pk).update(cloud_id=row.cloud_id, state="stopping")
+    stage.repair()
+    assert not queries.strays().exists()
 
 
 def test_another_portals_machines_in_the_same_account_are_left_alone(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from cloud.ec2 import Ec2Cloud
+from portal.celery import ROUNDS
 from tests.simulated_aws import SimulatedAws, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Farm:
-    """One queue of its own and the workers on it. Its machines are those of one installation."""
+    """Two queues of its own, for clicks and rounds, and the workers on both. Its machines are those of one
+    installation."""
 
     sim: SimulatedAws
     folder: Path
@@ -35,14 +37,18 @@ class Farm:
         self.app = Celery(broker=self.broker)
         self.cloud: Ec2Cloud = self.sim.cloud(self.name)
 
-    def send(self, task: str, *args: Any) -> None:
-        self.app.send_task(f"instances.tasks.{task}", args, queue=self.name)
+    @property
+    def rounds(self) -> str:
+        return f"{self.name}-{ROUNDS}"
+
+    def send(self, task: str, *args: Any, queue: str = "") -> None:
+        self.app.send_task(f"instances.tasks.{task}", args, queue=queue or self.name)
 
     def hire(self, count: int = 1, *, concurrency: int = 4) -> None:
         """Start so many workers and wait until each has said that it is ready."""
         for _n in range(count):
             log = self.folder / f"worker-{len(self.workers)}.log"
-            options = ("--loglevel", "INFO", "--concurrency", str(concurrency), "-Q", self.name)
+            options = ("--loglevel", "INFO", "--concurrency", str(concurrency), "-Q", f"{self.name},{self.rounds}")
             node = f"w{secrets.token_hex(4)}@%h"
             command = [sys.executable, "-m", "celery", "-A", "portal", "worker", "-n", node, *options]
             with log.open("wb") as out:
@@ -63,7 +69,8 @@ class Farm:
     def forget_messages(self) -> None:
         """What a killed worker had taken comes back only after an hour: too late to matter, so it never comes."""
         with self.app.connection_for_write() as link:
-            link.default_channel.queue_purge(self.name)
+            for queue in (self.name, self.rounds):
+                link.default_channel.queue_purge(queue)
 
     def machines(self) -> list[dict[str, Any]]:
         """The truth about this installation's machines."""

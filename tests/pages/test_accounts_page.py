@@ -1,16 +1,21 @@
 """The staff's page of linked accounts: from the number to the first machine, in the order in which people do it."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from courses.audit import AuditNote
 from instances import account_checks, tasks
 from instances.account_records import CloudAccount, TeamAccount
+from instances.models import ForeignMachine
 from tests.instances.conftest import Stage
-from tests.instances.test_linked_accounts import NUMBER, told
+from tests.instances.linked_stage import NUMBER, link, told, tunnel
 from tests.pages.conftest import signed_in
 
+__all__ = ["tunnel"]
 DESK = reverse("accounts_desk", args=["dl19"])
 
 
@@ -100,3 +105,35 @@ def test_the_template_is_the_one_that_is_shipped(instructor: Client) -> None:
 
 def test_a_daily_check_is_due_for_what_was_never_checked(today: Stage, instructor: Client) -> None:
     assert account_checks.is_due(added(instructor), today.now)
+
+
+def test_what_it_allows_and_what_else_runs_there_stands_beside_what_its_teams_need(
+    today: Stage, instructor: Client
+) -> None:
+    account = link(today).account
+    there = today.cloud.accounts.cloud_of(NUMBER)
+    there.catalog.vcpus["L-DB2E81BA"] = 4
+    tasks.check_account(account.pk)
+    facts = {"instance_type": "g5.xlarge", "cloud_state": "running", "name": "experiment", "account": account}
+    times = dict.fromkeys(("launched_at", "first_seen_at", "last_seen_at"), timezone.now())
+    ForeignMachine.objects.create(cloud_id="i-theirs", **facts, **times)
+    calls = len(today.cloud.faults.calls) + len(there.faults.calls)
+    page = instructor.get(DESK).content.decode()
+    for words in ("Running On-Demand G and VT instances", "Enough for 1", "to 8 vCPUs", "i-theirs", "experiment"):
+        assert words in page
+    assert len(today.cloud.faults.calls) + len(there.faults.calls) == calls  # AWS is asked nothing
+    assert "i-theirs" not in instructor.get(reverse("preflight", args=["dl19"])).content.decode()
+
+
+def test_the_page_asks_as_often_for_many_accounts_as_for_one(today: Stage, instructor: Client) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            instructor.get(DESK)
+        return len(queries)
+
+    link(today)
+    before = asked()
+    for number in range(3):
+        facts = {"course": today.cast.course, "name": f"Team {number}", "added_at": timezone.now()}
+        CloudAccount.objects.create(account_id=f"21098765432{number + 2}", surveyed_at=timezone.now(), **facts)
+    assert asked() == before

@@ -1,5 +1,6 @@
 """Why a machine was stopped, and what another policy would have done: on pages, from what its reports told."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -106,6 +107,10 @@ def test_what_if_says_what_another_quiet_time_would_have_saved(today: Stage, use
     assert "20 instead of 30 minutes:" in text
     assert "$1.10 saved" in text  # 11 minutes at $6.005 an hour
     assert "1 working session interrupted." in text
+    dearer = re.findall(r"([^ >]+) more<", text)  # the rows of a longer quiet time than now's
+    assert dearer
+    assert all(re.fullmatch(r"\$[\d,]+\.\d\d|\d+", amount) for amount in dearer), dearer
+    assert re.search(r"\$\d+\.\d\d more<", text)
 
 
 @pytest.mark.parametrize("typed", ["", "0", "many", "100000"])

@@ -85,6 +85,13 @@ def test_a_failing_light_says_why_and_what_to_do(today: Stage, staff: Client) ->
     assert overview.count(": Failing</span>") == 3
 
 
+def test_a_late_round_of_linked_accounts_is_named_with_its_age(today: Stage, staff: Client) -> None:
+    SweepBeat.objects.update(finished_at=timezone.now())
+    SweepBeat.objects.filter(name="accounts").update(finished_at=timezone.now() - timedelta(minutes=20))
+    assert lit(today)["sweeps"].shine is Shine.FAILING
+    assert "Late: accounts. Last ended 20 min ago." in staff.get(URL).content.decode()
+
+
 def test_what_missed_its_turn_in_a_drill_fails_until_it_is_proved_again(today: Stage) -> None:
     row, now = today.running(), timezone.now()
     up(row)

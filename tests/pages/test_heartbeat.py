@@ -68,3 +68,17 @@ def test_a_late_sweep_is_told_at_the_address_for_failures(monitor: Monitor) -> N
 def test_nobody_there_is_no_error(url: str) -> None:
     all_sweeps_ended()
     assert ping(url, timezone.now(), 60) is False
+
+
+@pytest.mark.django_db
+def test_right_after_a_start_nothing_is_said_neither_well_nor_ill(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies again and again before its sweeps end must fall silent: that is the alarm."""
+    all_sweeps_ended(minutes_ago=600)
+    monkeypatch.setattr("portal.guards.STARTED_AT", timezone.now() - timedelta(minutes=1))
+    assert not ping(monitor.url, timezone.now(), 60)
+    assert monitor.heard == []
+    all_sweeps_ended()
+    assert ping(monitor.url, timezone.now(), 60)
+    assert monitor.heard == ["/ping/abc"]

@@ -13,6 +13,7 @@ from courses.services import is_on_a_roster
 from credits.models import Letter
 from instances.models import Policy, Preset
 from portal.readiness import State, readiness
+from portal.views_setup import _steps
 from spend.checks import check_books
 from spend.models import Budget
 from tests.conftest import Cast
@@ -139,6 +140,10 @@ def test_a_course_is_copied_with_its_rules_and_without_people_and_money(today: S
     assert [line.email for line in new.enrollments.all()] == ["ines@demo.edu"]
     assert not Budget.objects.filter(course=new).exists()
     assert cast.course.presets.count() == 1
+    steps = {step.key: step for step in _steps(new, is_staff=True)}
+    assert (steps["dates"].done, steps["dates"].by_default) == (True, False)  # they were asked for in this very form
+    assert [step.key for step in steps.values() if step.is_next] == ["people"]
+    assert steps["policy"].by_default  # came along, and somebody should look whether it still fits
     assert signed_in(cast.ta.user).get(reverse("setup_copy", args=["dl19"])).status_code == 404
 
 

@@ -121,6 +121,35 @@ def test_a_sweep_that_never_ended_is_an_outage(client: Client, db: None) -> None
     assert client.get("/health").status_code == 503
 
 
+def test_a_start_after_a_night_off_wakes_nobody_until_there_was_time_for_a_round(
+    client: Client, today: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SweepBeat.objects.update(finished_at=timezone.now() - timedelta(hours=9))
+    patience = timedelta(seconds=5 * settings.SWEEP_SECONDS)
+    monkeypatch.setattr("portal.guards.STARTED_AT", timezone.now() - patience + timedelta(seconds=30))
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["ok"], answer.json()["starting"]) == (200, True, True)
+    assert answer.json()["sweeps"]["idle"]["age_seconds"] > 8 * 3600  # the truth stays in sight
+    monkeypatch.setattr("portal.guards.STARTED_AT", timezone.now() - patience - timedelta(seconds=1))
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["starting"]) == (503, False)
+
+
+def test_a_new_installation_wakes_nobody_either(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.guards.STARTED_AT", timezone.now())
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["starting"]) == (200, True)
+    assert answer.json()["sweeps"]["repair"] == {"age_seconds": None, "late": False}
+
+
+def test_once_every_sweep_has_ended_nothing_is_starting_any_more(
+    client: Client, today: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.guards.STARTED_AT", timezone.now() - timedelta(seconds=20))
+    SweepBeat.objects.update(finished_at=timezone.now())
+    assert client.get("/health").json()["starting"] is False
+
+
 def test_a_silent_database_is_an_outage_and_not_an_error_page(
     client: Client, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_with_all_lamps_out_the_page_says_so(today: Stage, cast: Cast) -> None:
 
 def test_a_machine_on_its_way_counts_into_the_bound_before_its_lease_is_known(today: Stage, cast: Cast) -> None:
     today.click_launch()
+    assert "Running now 0" in page(cast)
     assert re.search(r"at most \$3\.\d\d more", page(cast))  # ($0.8048 + $0.005) × (4 h + 5 min)
 
 

@@ -59,6 +59,12 @@ def test_each_unit_runs_a_program_and_an_application_that_exist(path: Path) -> N
     assert unit["Service"]["EnvironmentFile"] == "/etc/lamplighter/production.env"
 
 
+def test_the_target_wants_every_unit_but_the_tunnel_which_few_need() -> None:
+    units = {path.name for path in (DEPLOY / "systemd").glob("*.service")}
+    target = (DEPLOY / "systemd/lamplighter.target").read_text()
+    assert {unit for unit in units if unit not in target} == {"lamplighter-tunnel.service"}
+
+
 def test_the_rights_to_the_accounts_credit_are_apart_and_exactly_two() -> None:
     (statement,) = json.loads((DEPLOY / "iam/credit-policy.json").read_text())["Statement"]
     tree = ast.parse((ROOT / "cloud/aws_billing.py").read_text())

@@ -20,6 +20,7 @@ from credits.queries import claimable, codes_of
 from credits.services import claim, reveal
 from demo import people
 from demo.seed.build import seed
+from instances.drill_records import GuardProof
 from instances.halts import Halt
 from instances.models import Instance, InstanceEvent, Policy, Preset, Run
 from instances.services import request_launch
@@ -133,6 +134,16 @@ def test_whoever_was_stopped_by_the_guard_had_been_warned_ten_minutes_before(cou
         warned = InstanceEvent.objects.filter(instance=stop.instance, kind="warned", at__lt=stop.at).latest("at")
         assert timedelta(minutes=10) <= stop.at - warned.at < timedelta(minutes=11)
         assert warned.mail_to == Enrollment.objects.get(instances=stop.instance).email
+
+
+def test_the_first_guard_has_proved_itself_and_the_others_have_not_had_to_yet(course: Course) -> None:
+    [proof] = GuardProof.objects.filter(course=course)
+    stops = InstanceEvent.objects.filter(new_state="stopping", who=None)
+    ended = Run.objects.exclude(ended_by="")
+    assert set(ended.values_list("ended_by", flat=True)) == {"sweeps"}
+    assert ended.count() == stops.count()
+    assert (proof.guard, proof.by_drill) == ("sweeps", False)
+    assert ended.filter(instance=proof.instance, ended_at=proof.at).exists()
 
 
 def test_most_codes_are_claimed_and_the_visitor_can_claim_one(course: Course) -> None:

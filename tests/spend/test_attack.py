@@ -11,7 +11,7 @@ from benchmarks import attack
 from benchmarks.attack import unguarded, watched
 from spend.models import Budget
 
-pytestmark = [pytest.mark.alone, pytest.mark.postgres, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 LEVELS = {"1-sponsor", "2-course", "3-team", "4-person"}
 
 

@@ -60,7 +60,7 @@ def read_without_lock(budget: Budget) -> list[Budget]:
     while path[0].parent_id is not None:
         path.insert(0, Budget.objects.get(pk=path[0].parent_id))
     path = list(Budget.objects.filter(pk__in=[b.pk for b in path]).order_by("level"))
-    sleep(0.05)
+    sleep(0.3)
     return path
 
 
