@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 MAKEFLAGS += --no-print-directory
 # Many tests wait for processes and browsers, so one more than there are processors.
-BESIDE ?= -n $(shell expr $$(nproc) + 1) --dist loadgroup --no-loadscope-reorder
+BESIDE ?= -n $(shell expr $$(nproc) + 1) --dist loadscope --no-loadscope-reorder
+# Every process of a run would compile every file of ours again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: bench-cur fuzz-roster bench-claim bench-traces bench-sweep bench-dashboard run demo-reset test lint types fmt migrations clean
 .PHONY: identity-provider test-tls
 
@@ -16,9 +18,9 @@ demo-reset: .venv/demo-ready
 
 test: .venv/ready
 	@# The walk mostly waits, and needs no database of its own: the others run beside it, some at a time. What measures
-	@# real processes by the clock comes last, alone.
+	@# real processes by the clock comes last: a machine's in one line, beside it simulated AWS in another.
 	@$(PY) -m pytest tests/walk & walk=$$!; $(PY) -m pytest --ignore=tests/walk -m "not alone" $(BESIDE); others=$$?; \
-		wait $$walk && [ $$others = 0 ] && $(PY) -m pytest --ignore=tests/walk -m alone
+		wait $$walk && [ $$others = 0 ] && $(PY) -m pytest tests/cloud tests/machine -m alone -n 2 --dist loadscope
 
 test-tls: .venv/ready
 	@LAMPLIGHTER_TEST_NGINX=1 $(PY) -m pytest tests/tls

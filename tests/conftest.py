@@ -4,12 +4,13 @@ What a machine lacks (PostgreSQL, Redis, Chromium) makes the tests that need it 
 end; with LAMPLIGHTER_NO_SKIPS=1, as in CI, a skip is a failure.
 """
 
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ import pytest
 from django.conf import settings
 
 from courses.models import Course, Enrollment, Role, Team, User
+from portal import guards
+from tests import emptying
+from tests.neighbours import file_of, group_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,9 +29,16 @@ if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: the threads and server processes that a test starts must see the same rows.
     _folder = tempfile.TemporaryDirectory(prefix="lamplighter-test-")
     settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"{_folder.name}/test.sqlite3"
+else:
+    emptying.install()
+
+# As if this process had always run: a sweep that is late in a test is late, however young the run is.
+guards.STARTED_AT = datetime.min.replace(tzinfo=UTC)
 
 # `make identity-provider` brings it.
 OIDC_PROVIDER = Path(__file__).resolve().parent.parent / "var" / "identity-provider" / "node_modules" / "oidc-provider"
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+USERS = next(iter(glob.glob("/usr/lib*/*/libnss_wrapper.so") + glob.glob("/usr/lib*/libnss_wrapper.so")), "")
 NO_SKIPS = os.environ.get("LAMPLIGHTER_NO_SKIPS") == "1"
 
 
@@ -43,27 +54,29 @@ def _missing(marker: str) -> str | None:
         return "SimpleSAMLphp: install simplesamlphp and php-cli"
     if marker == "ssh" and not shutil.which("ssh"):
         return "the SSH client: install openssh-client"
+    if marker == "sshd" and not (SSHD and USERS):
+        return "an SSH server to start (install openssh-server), with users of its own (libnss-wrapper)"
     if marker == "oidc_idp" and not (shutil.which("node") and OIDC_PROVIDER.is_dir()):
         return "a certified OpenID provider: make identity-provider (needs node)"
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # around the others: one of them sorts by how the database is used
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     if os.environ.get("LAMPLIGHTER_TEST_NGINX") != "1":  # `make test-tls` asks for them: they need a web server
         items[:] = [item for item in items if not item.get_closest_marker("nginx")]
     for item in items:
-        # Side by side, a file's tests stay together (they share a browser, a simulator), and those that empty the one
-        # Redis database come one after the other.
-        group = "redis" if item.get_closest_marker("redis") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-        for marker in ("postgres", "redis", "browser", "saml_idp", "oidc_idp", "ssh"):
+        for marker in ("postgres", "redis", "browser", "saml_idp", "oidc_idp", "ssh", "sshd"):
             why = _missing(marker) if item.get_closest_marker(marker) else None
             if why:
                 item.add_marker(pytest.mark.skip(reason=f"needs {why}"))
         if item.get_closest_marker("browser"):
             # A browser on a busy machine is late now and then. The report names who was asked twice.
             item.add_marker(pytest.mark.flaky(reruns=1))
+    yield
+    # What takes long begins first, so that at the end nobody waits for one file.
+    slow = {group_of(file_of(item.nodeid)) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: group_of(file_of(item.nodeid)) not in slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
