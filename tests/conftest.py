@@ -39,6 +39,9 @@ guards.STARTED_AT = datetime.min.replace(tzinfo=UTC)
 OIDC_PROVIDER = Path(__file__).resolve().parent.parent / "var" / "identity-provider" / "node_modules" / "oidc-provider"
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 USERS = next(iter(glob.glob("/usr/lib*/*/libnss_wrapper.so") + glob.glob("/usr/lib*/libnss_wrapper.so")), "")
+REAL_SERVERS = tuple(
+    f"tests/{folder}/" for folder in ("cloud", "demo", "gateway", "machine", "production", "tunnel", "walk")
+)
 NO_SKIPS = os.environ.get("LAMPLIGHTER_NO_SKIPS") == "1"
 
 
@@ -61,6 +64,12 @@ def _missing(marker: str) -> str | None:
     return None
 
 
+def _may_be_late(item: pytest.Item) -> bool:
+    """Real browsers, servers and machines are late now and then on a busy machine, and a control waits for processes to
+    meet: those are asked twice, and the report names them. No rule about money or work is."""
+    return bool(item.get_closest_marker("browser") or item.nodeid.startswith(REAL_SERVERS) or "control" in item.name)
+
+
 @pytest.hookimpl(wrapper=True)  # around the others: one of them sorts by how the database is used
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     if os.environ.get("LAMPLIGHTER_TEST_NGINX") != "1":  # `make test-tls` asks for them: they need a web server
@@ -70,8 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
             why = _missing(marker) if item.get_closest_marker(marker) else None
             if why:
                 item.add_marker(pytest.mark.skip(reason=f"needs {why}"))
-        if item.get_closest_marker("browser"):
-            # A browser on a busy machine is late now and then. The report names who was asked twice.
+        if _may_be_late(item):
             item.add_marker(pytest.mark.flaky(reruns=1))
     yield
     # What takes long begins first, so that at the end nobody waits for one file.

@@ -53,6 +53,11 @@ def reset(folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def seeding_in(folder: Path) -> str:
+    """What the last seeding said."""
+    return (folder / "logs" / "seed.log").read_text()
+
+
 def people_in(folder: Path) -> int:
     with sqlite3.connect(folder / "lamplighter.sqlite3") as database:
         return int(database.execute("SELECT count(*) FROM courses_enrollment").fetchone()[0])
@@ -74,6 +79,7 @@ def test_it_comes_up_says_where_to_go_guards_its_folder_and_ctrl_c_leaves_nothin
     assert launcher.end(signal.SIGINT) == 0
     assert launcher.left() == set()
     assert "Traceback" not in launcher.said()
+    assert "is seeded" in seeding_in(folder)
 
 
 def check_the_folder_is_not_started_twice_nor_reset(folder: Path, launcher: Launcher) -> None:
@@ -93,6 +99,7 @@ def test_a_second_start_finds_the_same_data_and_reports_a_child_that_dies(folder
     before = people_in(folder)
     with started(folder) as again:
         assert people_in(folder) == before > 50
+        assert "exists already" in seeding_in(folder)
         with sqlite3.connect(folder / "lamplighter.sqlite3") as database:
             assert database.execute("SELECT term FROM courses_course").fetchall() == [("kept from the last run",)]
 

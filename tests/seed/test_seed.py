@@ -1,13 +1,9 @@
 """The seeded course: its books add up, nobody is over a cap, nothing of it is left for a sweep, and it can be used."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -42,7 +38,6 @@ from spend.releasing import upcoming
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 11, 23, 14, 15, tzinfo=UTC)
-ROOT = Path(__file__).resolve().parents[2]
 COUNTED = (
     User,
     Enrollment,
@@ -191,17 +186,3 @@ def test_seeding_again_changes_nothing(course: Course) -> None:
     before = [model.objects.count() for model in COUNTED]
     assert seed(NOW + timedelta(days=30)) is None
     assert [model.objects.count() for model in COUNTED] == before
-
-
-def test_the_command_builds_it_and_the_second_time_leaves_it_alone(tmp_path: Path) -> None:
-    environment = {**os.environ, "LAMPLIGHTER_DEMO": "1", "LAMPLIGHTER_VAR": str(tmp_path), "DATABASE_URL": ""}
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    run("manage.py", "migrate", "--no-input", "--verbosity", "0")
-    assert "is seeded" in run("-m", "demo.seed")
-    assert "exists already" in run("-m", "demo.seed")

@@ -124,7 +124,7 @@ def others_stay_out(demo: Launcher, browser: Browser, album: Path, machine: str,
 def a_running_cell_keeps_it_alive(student: Person, notebook: Page) -> None:
     """The demo's quiet time is two minutes: a cell that works for longer is not even warned about."""
     # A part of a core and not all of one, which other tests need: the floor of what counts as work is a tenth.
-    works = "sum(range(3 * 10**6)); time.sleep(0.04)"
+    works = "sum(range(3 * 10**6)); time.sleep(0.12)"
     run_cell(notebook, f"import time; end = time.time() + 150\nwhile time.time() < end: {works}")
     time.sleep(145)
     student.page.reload()
