@@ -106,12 +106,13 @@ migrations: .venv/ready
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing. Debian/Ubuntu: apt install python3-venv"; exit 1; }
 	@python3 -m venv .venv || { rm -rf .venv; echo "The virtual environment .venv could not be made (no space left?)."; exit 1; }
 
-.PHONY: fuzz-roster packages
+.PHONY: packages
+# By uv in seconds; where uv cannot be had, or the packages' index is named in pip's own settings, by pip in minutes.
 packages:
-	@echo "Installing packages into .venv (once; a few minutes) ..."
-	@PYTHONUNBUFFERED=1 .venv/bin/pip install --disable-pip-version-check -r $(FROM) | { n=0; while read -r word _; do \
-		case $$word in Collecting) printf '\r  %d packages found' $$((n+=1));; Installing) printf ', unpacking ...';; esac; \
-		done; echo; } \
+	@echo "Installing packages into .venv (once) ..."
+	@.venv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 \
+		&& .venv/bin/uv pip install --python .venv/bin/python -r $(FROM) 2> >(grep -v '^ + ' >&2) \
+		|| .venv/bin/pip install --disable-pip-version-check -r $(FROM) \
 		|| { echo "The packages could not be installed: see above (no network, or no space left?)."; exit 1; }
 
 clean:
