@@ -118,7 +118,7 @@ def every_death(desk: Desk, prepare: Callable[[], Instance | None], act: Callabl
     for line in lines:
         row = prepare()
         assert dies_at_line(line, once(row))
-        desk.rounds(6)
+        desk.rounds(4)
         row = row or Instance.objects.exclude(state__in=ENDED).first()
         try:
             desk.check(row, states)

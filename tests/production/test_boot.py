@@ -50,7 +50,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iter
     var, port = tmp_path_factory.mktemp("production"), free_port()
     queue = os.environ["LAMPLIGHTER_TEST_REDIS_URL"]
     redis.Redis.from_url(queue).flushdb()
-    extra = {"DATABASE_URL": database_url, "LAMPLIGHTER_BROKER_URL": queue, "LAMPLIGHTER_SWEEP_SECONDS": "1"}
+    extra = {"DATABASE_URL": database_url, "LAMPLIGHTER_BROKER_URL": queue, "LAMPLIGHTER_SWEEP_SECONDS": "3"}
     environment = production(var) | extra
     for step in (["migrate", "--no-input"], ["collectstatic", "--no-input", "-v", "0"]):
         done = run(environment, "manage.py", *step)
