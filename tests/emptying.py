@@ -21,6 +21,7 @@ BEGIN
     LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE;
     PERFORM set_config('session_replication_role', 'replica', true);
     FOREACH one IN ARRAY ARRAY[{names}]::regclass[] LOOP
+        CONTINUE WHEN pg_relation_size(one) = 0;
         IF pg_relation_size(one) > 1000000 THEN
             EXECUTE format('TRUNCATE %s CASCADE', one);
         ELSE

@@ -55,7 +55,7 @@ def reset(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def seeding_in(folder: Path) -> str:
     """What the last seeding said."""
-    return (folder / "logs" / "seed.log").read_text()
+    return (folder / "log" / "seed.log").read_text()
 
 
 def people_in(folder: Path) -> int:
