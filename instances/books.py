@@ -207,6 +207,14 @@ def unposted_usd(segments: Iterable[Segment], posted_until: datetime | None, now
     return max(Decimal(0), total)
 
 
+def life_usd(machine: Instance, now: datetime) -> Decimal:
+    """What it has cost since it was made, USD: its runs and its disk. Copies of the disk outlive it and count apart."""
+    segments = [segment for run in machine.runs.all() for segment in run_segments(run)]
+    if machine.disk_since:
+        segments.append(disk_segment(machine))
+    return unposted_usd(segments, None, now)
+
+
 def meter_run(pk: int, now: datetime) -> None:
     """Book the complete hours of a run; of an ended one also the rest, and free its hold. One transaction."""
     with transaction.atomic():

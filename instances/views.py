@@ -20,7 +20,7 @@ from courses.noting import note_look
 from instances import approvals, homes, leaving, services, ssh_access, tasks
 from instances.access import machine_of, own_machine_of
 from instances.awaiting import awaitables
-from instances.books import HOURS_PER_MONTH
+from instances.books import HOURS_PER_MONTH, life_usd
 from instances.called_off import unanswered
 from instances.cards import Card, card_of, viewer_clock
 from instances.disk_books import snapshot_usd_hour
@@ -146,6 +146,7 @@ def _page(request: HttpRequest, slug: str) -> dict[str, object]:
         "strip": strip_of(found, now),
         "wrong": is_owner and questionable(found),
         "saved_usd": card.saved_usd(now),
+        "life_usd": life_usd(found, now),
         "awaitables": awaitables(found) if card.is_running else [],
         "reaches": _reaches(found, now) if card.is_running else [],
         "standing": standing,

@@ -2,7 +2,10 @@
 
 from decimal import Decimal
 
+from django.db.models import Sum
+
 from instances import services
+from instances.books import life_usd
 from instances.models import Run, SweepBeat
 from spend.models import Charge, Hold
 from tests.instances.conftest import HOUR, Stage, check_books, compute_seconds, events, fresh, held, path
@@ -50,6 +53,9 @@ def test_it_stops_starts_with_its_disk_and_is_deleted_and_the_books_end_with_it(
     [disk] = [sum(c.seconds for c in Charge.objects.filter(key=f"machine/{row.slug}/disk"))]
     assert disk == (90 + 30 + 20) * 60
     assert held(row) == 0
+    charged = Charge.objects.filter(key__startswith=f"machine/{row.slug}/").aggregate(usd=Sum("amount_usd"))["usd"]
+    stage.later(HOUR)  # nothing is added to what is over
+    assert abs(life_usd(fresh(row), stage.now) - charged) < Decimal("0.0001")
     check_books()
 
 

@@ -200,3 +200,16 @@ def test_the_timeline_does_not_say_things_twice(today: Stage) -> None:
     assert "Asked for (Ada Student)" in text
     assert "Asked for · Asked for" not in text
     assert "Stopping · enough (Ada Student)" in text
+
+
+def test_it_says_what_the_machine_has_cost_since_it_was_made(today: Stage) -> None:
+    today.now -= timedelta(hours=4)
+    row = today.running()
+    today.active.add(row.slug)
+    today.wait(120)
+    today.stop(row)
+    today.wait(100)
+    found = re.search(r"Since it was made, with its disk \$(\d+\.\d\d)", text_of(page_of(fresh(row))))
+    two_hours_and_a_disk = 2 * row.usd_hour + 4 * row.disk_usd_hour
+    assert found
+    assert abs(Decimal(found[1]) - two_hours_and_a_disk) < Decimal("0.02")
