@@ -75,11 +75,11 @@ def charged(day: date, machine: str, kind: str) -> Decimal:
     """What we counted for one machine on one UTC day, in USD; nothing without a machine."""
     if not machine:
         return ZERO
-    found = charges_of(machine).filter(kind=kind, hour__gte=_start(day), hour__lt=_start(day + timedelta(days=1)))
+    found = _charges_of(machine).filter(kind=kind, hour__gte=_start(day), hour__lt=_start(day + timedelta(days=1)))
     return rounded(found.aggregate(Sum("amount_usd"))["amount_usd__sum"] or ZERO)
 
 
-def charges_of(machine: str) -> QuerySet[Charge]:
+def _charges_of(machine: str) -> QuerySet[Charge]:
     return Charge.objects.filter(key__startswith=f"machine/{machine}/")
 
 

@@ -13,17 +13,16 @@ from decimal import Decimal
 from pathlib import Path
 
 from django.db import transaction
-from django.db.models import BigIntegerField, F, Sum
+from django.db.models import BigIntegerField, F, Max, Sum
 from django.db.models.functions import Cast, Round, TruncDate
 
 from cloud.base import CloudError
 from cloud.costs import Costs
 from courses.models import Course, Enrollment, User
 from spend.causes import Compared, cause_of, is_final
-from spend.corrections import charges_of
 from spend.cur import NotAnExport, Statement, Sums, read_export
 from spend.metering import rounded
-from spend.models import ZERO, Charge, Correction, Drift, ProviderCost, ProviderDay, Reconciliation, Source
+from spend.models import ZERO, Charge, Correction, Drift, Hold, ProviderCost, ProviderDay, Reconciliation, Source
 
 logger = logging.getLogger(__name__)
 LOOK_BACK = 14  # days: the provider corrects its own figures for so long at most, but for the month's end
@@ -236,13 +235,16 @@ def _corrected(span: tuple[date, date]) -> dict[Key, Decimal]:
 
 
 def _owners(machines: Iterable[str]) -> dict[str, Enrollment]:
-    """Whose machine it is, by anything that was ever booked for it: a disk may cost long after the last run."""
-    found = {}
-    for machine in machines:
-        charge = charges_of(machine).select_related("enrollment").first()
-        if charge is not None:
-            found[machine] = charge.enrollment
-    return found
+    """Whose machine it is, by its first run and its disk: money was held for them, or at least charged. Asked by whole
+    keys, which have an index, and for all machines at once."""
+    keys = {f"machine/{machine}/{what}": machine for machine in machines for what in ("run/1", "disk")}
+    held = Hold.objects.filter(key__in=keys, budget__enrollment__isnull=False)
+    owners = {keys[key]: who for key, who in held.values_list("key", "budget__enrollment")}
+    rest = [key for key, machine in keys.items() if machine not in owners]
+    charged = Charge.objects.filter(key__in=rest).values_list("key").annotate(Max("enrollment"))
+    owners |= {keys[key]: who for key, who in charged}
+    people = Enrollment.objects.in_bulk(owners.values())
+    return {machine: people[who] for machine, who in owners.items()}
 
 
 def _only_course() -> Course | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from cloud.base import Transient
@@ -105,6 +107,20 @@ def test_the_bill_adds_up_to_the_cent_and_each_difference_has_its_cause(
     [day] = drift.by_day(drift.drifts(alone, DAY, DAY))
     assert (day.ours_usd, day.provider_usd, day.drift_usd) == (Decimal("1.748"), Decimal("2.42"), Decimal("0.672"))
     assert sum(one.drift_usd for one in drift.by_cause(drift.drifts(alone, DAY, DAY))) == Decimal("0.672")
+
+
+def test_whose_machines_they_are_is_asked_once_for_all(tree: Tree, alone: Course, tmp_path: Path) -> None:
+    def questions(machines: int) -> int:
+        names = [f"m{n}" for n in range(machines)]
+        for name in names:
+            post(tree.ada, f"machine/{name}/run/1", [line("0.001", 0)], MORNING)
+        there = write_csv(tmp_path / "bill.csv.gz", [Line(MORNING, n, "BoxUsage:g4dn.xlarge", "0.001") for n in names])
+        with CaptureQueriesContext(connection) as asked:
+            reconcile_export([there], name="bill", now=NOW)
+        assert Drift.objects.filter(enrollment=tree.ada.enrollment).count() == machines
+        return len(asked)
+
+    assert questions(2) == questions(20)
 
 
 def test_usage_credits_and_what_is_paid_are_three_figures(counted: Tree, write: Write) -> None:
