@@ -88,6 +88,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"ASKED TWICE: {report.nodeid}, in {report.when}")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-40:]))
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         reasons = sorted({report.longrepr[2] if isinstance(report.longrepr, tuple) else "" for report in skipped})
