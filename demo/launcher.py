@@ -116,15 +116,19 @@ def start_outside_world(places: Places, family: Family) -> None:
     make_repository(places.folder / "cloud" / "repositories")
     make_image(places.folder / "cloud" / "image")
     family.start("cloud", [python, "-m", "cloud.sim", "--port", port["the simulated AWS"], "--folder", folder])
+    family.start("university", [python, *university(places)])
+
+
+def university(places: Places) -> list[str]:
+    """Its name and its options. Each in one word with its value: a secret may begin with a dash."""
     options = {
-        "--port": port["Demo University"],
-        "--folder": str(places.folder / "university"),
-        "--client-id": CLIENT_ID,
-        "--client-secret": places.client_secret(),
-        "--redirect-uri": places.callback,
+        "port": places.ports["Demo University"],
+        "folder": places.folder / "university",
+        "client-id": CLIENT_ID,
+        "client-secret": places.client_secret(),
+        "redirect-uri": places.callback,
     }
-    flat = [word for option in options.items() for word in option]
-    family.start("university", [python, "-m", "demo.university", *flat])
+    return ["-m", "demo.university", *(f"--{name}={value}" for name, value in options.items())]
 
 
 def prepare_portal(places: Places, family: Family) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from demo import launcher, warden
 from demo.places import Places
+from demo.university.__main__ import arguments
 
 FOREIGN = {
     "AWS_ACCESS_KEY_ID": "AKIAREAL",
@@ -42,6 +44,16 @@ def test_the_shared_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path
     assert places.client_secret() == first
     assert Places(tmp_path / "other", 8000).client_secret() != first
     assert (tmp_path / "university/client-secret.txt").stat().st_mode & 0o077 == 0
+
+
+def test_the_university_takes_a_secret_that_looks_like_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path, 8000)
+    places.client_secret()
+    (tmp_path / "university/client-secret.txt").write_text("-one-in-64-begins-so")
+    monkeypatch.setattr(sys, "argv", launcher.university(places)[1:])
+    assert arguments().client_secret == "-one-in-64-begins-so"
 
 
 def test_a_full_disk_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
