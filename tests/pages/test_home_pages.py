@@ -42,6 +42,15 @@ def ready(row: Instance, **more: object) -> HomeArchive:
     return HomeArchive.objects.create(instance=row, **facts | more)
 
 
+def test_a_deleted_machine_has_nothing_to_pack_but_what_was_packed_is_there(today: Stage, bucket: FakeFiles) -> None:
+    row = today.running()
+    assert "Take my files" in page(today, row)
+    Instance.objects.filter(pk=row.pk).update(state="terminated")
+    assert "Take my files" not in page(today, row)
+    ready(row)
+    assert "Ready: 12 files, 3.0" in page(today, row)
+
+
 def test_what_was_promised_can_be_fetched_when_the_course_lets_nobody_in_any_more(
     today: Stage, bucket: FakeFiles
 ) -> None:
