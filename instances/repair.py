@@ -20,6 +20,7 @@ PERSON_SECONDS = 900  # of stopping, after which a person is called
 GUARD_SECONDS = 180  # a machine runs no longer without AWS's own timer
 
 ALIVE = frozenset({CloudState.PENDING, CloudState.RUNNING})
+GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
 _ASKED_TO_END = (State.STOPPING, State.TERMINATING)
 _TICK = timedelta(seconds=1)  # the cloud tells whole seconds
 

@@ -39,9 +39,7 @@ guards.STARTED_AT = datetime.min.replace(tzinfo=UTC)
 OIDC_PROVIDER = Path(__file__).resolve().parent.parent / "var" / "identity-provider" / "node_modules" / "oidc-provider"
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 USERS = next(iter(glob.glob("/usr/lib*/*/libnss_wrapper.so") + glob.glob("/usr/lib*/libnss_wrapper.so")), "")
-REAL_SERVERS = tuple(
-    f"tests/{folder}/" for folder in ("cloud", "demo", "gateway", "machine", "production", "tunnel", "walk")
-)
+REAL_SERVERS = tuple(f"tests/{folder}/" for folder in ("demo", "gateway", "production", "tunnel", "walk"))
 NO_SKIPS = os.environ.get("LAMPLIGHTER_NO_SKIPS") == "1"
 
 
@@ -67,7 +65,8 @@ def _missing(marker: str) -> str | None:
 def _may_be_late(item: pytest.Item) -> bool:
     """Real browsers, servers and machines are late now and then on a busy machine, and a control waits for processes to
     meet: those are asked twice, and the report names them. No rule about money or work is."""
-    return bool(item.get_closest_marker("browser") or item.nodeid.startswith(REAL_SERVERS) or "control" in item.name)
+    by_the_clock = item.get_closest_marker("browser") or item.get_closest_marker("alone")
+    return bool(by_the_clock or item.nodeid.startswith(REAL_SERVERS) or "control" in item.name)
 
 
 @pytest.hookimpl(wrapper=True)  # around the others: one of them sorts by how the database is used

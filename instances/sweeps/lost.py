@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from cloud.base import Cloud, CloudState
+from cloud.base import Cloud
 from instances.account_records import CloudAccount
 from instances.accounts import door_of
 from instances.losing import end_copy, end_machine, end_packing
@@ -16,10 +16,9 @@ from instances.loss_plan import copies_in, machines_in, packing_in
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.notices import staff_address
+from instances.repair import GONE
 from instances.sweeps.rounds import for_each
 from instances.sweeps.strays import remember
-
-_GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
 
 
 def write_off(account: CloudAccount, now: datetime) -> None:
@@ -37,7 +36,7 @@ def note_found(account: CloudAccount, cloud: Cloud, now: datetime) -> None:
     Raises CloudError."""
     if account.found_at is not None:
         return
-    there = [view for view in door_of(cloud, account).describe_all() if view.state not in _GONE]
+    there = [view for view in door_of(cloud, account).describe_all() if view.state not in GONE]
     newest = Instance.objects.filter(account=account).select_related("course").order_by("-pk").first()
     with transaction.atomic():
         if not CloudAccount.objects.filter(pk=account.pk, found_at=None).update(found_at=now) or newest is None:

@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from cloud.base import Cloud, CloudState, MachineView
 from instances.account_records import CloudAccount
 from instances.models import Instance, StrayMachine
-from instances.repair import ALIVE, VISIBLE_SECONDS
+from instances.repair import ALIVE, GONE, VISIBLE_SECONDS
 from instances.states import ENDED
 from instances.stopping import end_requests
 
 logger = logging.getLogger(__name__)
-_GONE = (CloudState.SHUTTING_DOWN, CloudState.TERMINATED)
 
 
 def end_strays(views: Sequence[MachineView], *, cloud: Cloud, now: datetime) -> int:
@@ -42,7 +41,7 @@ def _end_requests(views: Sequence[MachineView], doubles: set[str], cloud: Cloud)
     """Of Spot machines that end or are to end; those that stand all the same. As long as AWS lists such a machine, so
     that a call that failed is made up for. Never one that a machine has which is kept: without it AWS would delete
     that, or could not stop it."""
-    kept = {view.spot_request for view in views if view.cloud_id not in doubles and view.state not in _GONE}
+    kept = {view.spot_request for view in views if view.cloud_id not in doubles and view.state not in GONE}
     return end_requests({view.spot_request for view in views} - kept, cloud)
 
 
