@@ -62,11 +62,13 @@ def _missing(marker: str) -> str | None:
     return None
 
 
-def _may_be_late(item: pytest.Item) -> bool:
-    """Real browsers, servers and machines are late now and then on a busy machine, and a control waits for processes to
-    meet: those are asked twice, and the report names them. No rule about money or work is."""
+def _times_asked_again(item: pytest.Item) -> int:
+    """Real browsers, servers and machines are late now and then on a busy machine: those are asked twice. A control
+    waits for processes to meet: once is enough. The report names them. No rule about money or work is asked again."""
+    if "control" in item.name:
+        return 4
     by_the_clock = item.get_closest_marker("browser") or item.get_closest_marker("alone")
-    return bool(by_the_clock or item.nodeid.startswith(REAL_SERVERS) or "control" in item.name)
+    return int(bool(by_the_clock or item.nodeid.startswith(REAL_SERVERS)))
 
 
 @pytest.hookimpl(wrapper=True)  # around the others: one of them sorts by how the database is used
@@ -78,8 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
             why = _missing(marker) if item.get_closest_marker(marker) else None
             if why:
                 item.add_marker(pytest.mark.skip(reason=f"needs {why}"))
-        if _may_be_late(item):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        if again := _times_asked_again(item):
+            item.add_marker(pytest.mark.flaky(reruns=again))
     yield
     # What takes long begins first, so that at the end nobody waits for one file.
     slow = {group_of(file_of(item.nodeid)) for item in items if item.get_closest_marker("slow")}
@@ -88,7 +90,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"ASKED TWICE: {report.nodeid}, in {report.when}")
+        terminalreporter.section(f"ASKED AGAIN: {report.nodeid}, in {report.when}")
         terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-40:]))
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:

@@ -78,7 +78,7 @@ def test_two_bad_codes_of_one_person_at_once_are_one_replacement_and_one_for_sta
         _forget()
 
 
-def test_without_the_lock_both_would_be_replaced(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_lock_both_would_be_replaced(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: it fails when the test above could not see a missing guard."""
     monkeypatch.setattr(failures, "lock_for_replacement", lambda *_args: None)
     counts = Counter[str]()

@@ -56,7 +56,7 @@ def test_of_several_browsers_with_one_ticket_one_gets_in(mine: Instance) -> None
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_without_the_conditional_update_several_would_get_in(mine: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_condition_several_would_get_in(mine: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: looking first and writing afterwards lets several through."""
     looked = threading.Barrier(BROWSERS)
     update: Callable[..., int] = QuerySet.update
