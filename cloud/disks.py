@@ -55,6 +55,10 @@ class Disks(Protocol):
         """Every snapshot with this installation's tag; all pages. A new one may be listed late."""
         ...
 
+    def exist(self, snapshot_ids: Sequence[str]) -> set[str]:
+        """Those that are there, whatever their tags say. No error for an unknown one."""
+        ...
+
     def delete_snapshots(self, snapshot_ids: Sequence[str]) -> list[Outcome]:
         """One outcome per id; an id that AWS does not know is NotFound. An image must be deleted before."""
         ...

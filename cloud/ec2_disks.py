@@ -37,6 +37,12 @@ class Ec2Disks:
             )
             return [_view(one) for page in pages for one in page["Snapshots"]]
 
+    def exist(self, snapshot_ids: Sequence[str]) -> set[str]:
+        by_id = {"Name": "snapshot-id", "Values": list(snapshot_ids)}
+        with our_words():
+            pages = self._ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[by_id])
+            return {one["SnapshotId"] for page in pages for one in page["Snapshots"]}
+
     def delete_snapshots(self, snapshot_ids: Sequence[str]) -> list[Outcome]:
         return [Outcome(one, self._delete_snapshot(one)) for one in dict.fromkeys(snapshot_ids)]
 

@@ -55,6 +55,9 @@ class FakeDisks:
     def snapshots(self) -> list[SnapshotView]:
         return self._faults.around("snapshots", (), self._listed)
 
+    def exist(self, snapshot_ids: Sequence[str]) -> set[str]:
+        return self._faults.around("exist", (snapshot_ids,), lambda: self.kept.keys() & set(snapshot_ids))
+
     def delete_snapshots(self, snapshot_ids: Sequence[str]) -> list[Outcome]:
         ids = list(dict.fromkeys(snapshot_ids))
         try:

@@ -74,6 +74,7 @@ class DiskSnapshot(models.Model):
     cloud_id = models.CharField(max_length=40, blank=True)
     image_id = models.CharField(max_length=40, blank=True)  # what a restored machine boots from
     seen_at = models.DateTimeField(null=True, blank=True)
+    absent_since = models.DateTimeField(null=True, blank=True)  # looks since then did not list it
     # Money.
     size_gb = models.PositiveIntegerField()  # the whole disk, until AWS tells how much of it is used
     usd_hour = models.DecimalField(max_digits=10, decimal_places=6)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cloud.disks import SnapshotState, SnapshotView
 
 NIGHT_HOUR = 3  # local time; a day's work is over by then
-VISIBLE_SECONDS = 300  # until then a new snapshot may not be listed
+VISIBLE_SECONDS = 300  # until then a new snapshot may not be listed, and a missed one may come back
 LOOK_SECONDS = 3600  # those that only lie there are looked at so often
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Do(StrEnum):
     KEEP = "keep"  # PENDING is KEPT
     FAIL = "fail"
     DELETE = "delete"
-    VANISHED = "vanished"  # KEPT, and not listed for too long
+    VANISHED = "vanished"  # not listed for too long: to be asked for by its id
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ class Row:
     standing: Standing
     asked_at: datetime | None
     calling_until: datetime | None
-    seen_at: datetime | None
-    since: datetime | None
+    absent_since: datetime | None  # the first look that did not list it
 
 
 def decide_snapshot(row: Row, view: SnapshotView | None, now: datetime) -> Do | None:
@@ -74,8 +73,7 @@ def _wanted(row: Row, view: SnapshotView | None, now: datetime) -> Do | None:
 
 def _made(row: Row, view: SnapshotView | None, now: datetime) -> Do | None:
     if view is None:
-        last = row.seen_at or row.since
-        return Do.VANISHED if last and _older(last, VISIBLE_SECONDS, now) else None
+        return Do.VANISHED if row.absent_since and _older(row.absent_since, VISIBLE_SECONDS, now) else None
     if row.standing is Standing.KEPT:
         return None
     if view.state is SnapshotState.ERROR:

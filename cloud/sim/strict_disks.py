@@ -40,8 +40,12 @@ def _install_snapshots(here: Here) -> None:
         mine = here(self)
         with mine.disks.lock:
             found = list(mine.disks.snapshots.values())
-            all_of_them = [(_snapshot(one, mine.number), one.tags, one.state(now)) for one in found]
-        told = [dict(one, State=state) for one, tags, state in all_of_them if _fits(filters, tags, status=state)]
+            all_of_them = [(_snapshot(one, mine.number) | {"State": one.state(now)}, one.tags) for one in found]
+        told = [
+            one
+            for one, tags in all_of_them
+            if _fits(filters, tags, **{"status": one["State"], "snapshot-id": one["SnapshotId"]})
+        ]
         page, token = _page(self, told)
         return ActionResult({"Snapshots": page, "NextToken": token})
 

@@ -69,12 +69,14 @@ def mend_copies(cloud: Cloud, account: CloudAccount | None, now: datetime) -> in
         return 0
     by_id = {view.snapshot_id: view for view in views}
     by_key = {view.key: view for view in reversed(views) if view.key}
-    DiskSnapshot.objects.filter(cloud_id__in=by_id, standing__in=COSTS).update(seen_at=now)
+    DiskSnapshot.objects.filter(cloud_id__in=by_id, standing__in=COSTS).update(seen_at=now, absent_since=None)
+    missed = [row.pk for row in rows if row.cloud_id and row.cloud_id not in by_id and row.absent_since is None]
+    DiskSnapshot.objects.filter(pk__in=missed).update(absent_since=now)
     going: list[int] = []
 
     def mend(row: DiskSnapshot) -> None:
         view = by_id.get(row.cloud_id) if row.cloud_id else by_key.get(row.slug)
-        facts = Row(Standing(row.standing), row.asked_at, row.calling_until, row.seen_at, row.since)
+        facts = Row(Standing(row.standing), row.asked_at, row.calling_until, row.absent_since)
         _act(row, view, decide_snapshot(facts, view, now), cloud, door, now)
         if row.then_delete and _end_machine(row, now):
             going.append(row.instance_id)
@@ -86,10 +88,10 @@ def mend_copies(cloud: Cloud, account: CloudAccount | None, now: datetime) -> in
 
 
 def _there(now: datetime) -> QuerySet[DiskSnapshot]:
-    """Nothing when all of them only lie there and were looked at lately."""
+    """Nothing when all of them only lie there and were seen lately; what a look missed is looked for each minute."""
     rows = DiskSnapshot.objects.filter(standing__in=IN_MOTION | COSTS)
     due = Q(standing__in=IN_MOTION) | Q(then_delete=True)
-    due |= Q(seen_at=None) | Q(seen_at__lte=now - timedelta(seconds=LOOK_SECONDS))
+    due |= Q(absent_since__isnull=False) | Q(seen_at=None) | Q(seen_at__lte=now - timedelta(seconds=LOOK_SECONDS))
     return rows.filter(due).select_related("instance__owner", "owner", "course").order_by("pk")
 
 
@@ -106,6 +108,9 @@ def _act(row: DiskSnapshot, view: SnapshotView | None, do: Do | None, cloud: Clo
             door.disks.delete_snapshots([row.cloud_id])
         case Do.DELETE:
             snapshots.delete(row.pk, cloud=cloud, now=now)
+        case Do.VANISHED if door.disks.exist([row.cloud_id]):
+            # Somebody took its tag off: it is there, is paid for, and may be all that is left of a disk.
+            DiskSnapshot.objects.filter(pk=row.pk).update(seen_at=now, absent_since=None)
         case Do.VANISHED:
             _vanished(row, now)
 
@@ -166,7 +171,10 @@ def _drop_doubles(views: list[SnapshotView], cloud: Cloud) -> None:
 
 
 def _is_double(view: SnapshotView, cloud_id: str, standing: str) -> bool:
-    return standing in (Standing.DELETED, Standing.FAILED) or cloud_id not in ("", view.snapshot_id)
+    if cloud_id == view.snapshot_id:
+        # Not of a deleted row: we asked for that, or it was gone by itself and is back, and then it is somebody's work.
+        return standing == Standing.FAILED
+    return cloud_id != "" or standing in (Standing.DELETED, Standing.FAILED)
 
 
 # ------------------------------------------------------------------ the course's policy

@@ -74,6 +74,14 @@ def test_it_outlives_its_machine_and_is_deleted_once(stage: Stage) -> None:
     assert "s3" not in listed(stage)
 
 
+def test_what_exists_is_told_by_its_id_whatever_its_tags(stage: Stage) -> None:
+    made = take(stage, running(stage), "s5").snapshot_id
+    others = stage.other_installation().disks
+    assert others.exist([made, "snap-0123456789abcdef0"]) == {made}
+    stage.cloud.disks.delete_snapshots([made])
+    assert others.exist([made]) == set()
+
+
 def test_another_portals_snapshots_are_not_seen(stage: Stage) -> None:
     take(stage, running(stage), "s4")
     assert stage.other_installation().disks.snapshots() == []

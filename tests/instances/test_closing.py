@@ -257,7 +257,7 @@ def test_an_archive_that_vanishes_is_made_again_before_anything_is_deleted(stage
     rounds(stage, 2)
     assert fresh(row).state == State.STOPPED
     stage.later(3600)
-    rounds(stage, 5)
+    rounds(stage, 12)  # it is looked for five minutes, then made again
     assert fresh(row).state == State.TERMINATED
     assert archive_of(row).cloud_id in stage.cloud.disks.kept
     assert DiskSnapshot.objects.filter(why=Why.CLOSING).count() == 2

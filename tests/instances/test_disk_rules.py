@@ -35,23 +35,25 @@ PENDING, DONE, BROKEN = (view(state) for state in SnapshotState)
 
 
 @pytest.mark.parametrize(
-    ("standing", "asked", "calling", "seen", "listed", "expected"),
+    ("standing", "asked", "calling", "absent", "listed", "expected"),
     [
         (Standing.WANTED, None, None, None, None, Do.TAKE),
         (Standing.WANTED, ago(5), ago(-80), None, None, None),  # somebody is asking
         (Standing.WANTED, ago(60), None, None, None, None),  # it may be there and not be listed yet
         (Standing.WANTED, ago(300), None, None, None, Do.TAKE),
         (Standing.WANTED, ago(60), None, None, PENDING, Do.ADOPT),
-        (Standing.PENDING, ago(60), None, ago(60), PENDING, None),
-        (Standing.PENDING, ago(60), None, ago(60), DONE, Do.KEEP),
-        (Standing.PENDING, ago(60), None, ago(60), BROKEN, Do.FAIL),
-        (Standing.PENDING, ago(60), None, ago(60), None, None),
+        (Standing.PENDING, ago(60), None, None, PENDING, None),
+        (Standing.PENDING, ago(60), None, None, DONE, Do.KEEP),
+        (Standing.PENDING, ago(60), None, None, BROKEN, Do.FAIL),
+        (Standing.PENDING, ago(60), None, None, None, None),
         (Standing.PENDING, ago(900), None, ago(300), None, Do.VANISHED),
-        (Standing.KEPT, ago(900), None, ago(60), DONE, None),
-        (Standing.KEPT, ago(900), None, ago(60), None, None),
-        (Standing.KEPT, ago(9000), None, ago(3600), None, Do.VANISHED),
-        (Standing.DELETING, ago(9000), None, ago(60), DONE, Do.DELETE),
-        (Standing.DELETED, ago(9000), None, ago(60), None, None),
+        (Standing.KEPT, ago(900), None, None, DONE, None),
+        (Standing.KEPT, ago(900), None, ago(300), DONE, None),  # it is back
+        (Standing.KEPT, ago(9000), None, None, None, None),  # the first look that misses it, an hour after the last
+        (Standing.KEPT, ago(9000), None, ago(240), None, None),
+        (Standing.KEPT, ago(9000), None, ago(300), None, Do.VANISHED),
+        (Standing.DELETING, ago(9000), None, None, DONE, Do.DELETE),
+        (Standing.DELETED, ago(9000), None, None, None, None),
         (Standing.FAILED, ago(9000), None, None, None, None),
     ],
 )
@@ -59,11 +61,11 @@ def test_what_to_do(
     standing: Standing,
     asked: datetime | None,
     calling: datetime | None,
-    seen: datetime | None,
+    absent: datetime | None,
     listed: SnapshotView | None,
     expected: Do | None,
 ) -> None:
-    assert decide_snapshot(Row(standing, asked, calling, seen, asked), listed, NOW) is expected
+    assert decide_snapshot(Row(standing, asked, calling, absent), listed, NOW) is expected
 
 
 @pytest.mark.parametrize(

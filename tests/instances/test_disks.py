@@ -214,6 +214,64 @@ def test_an_answer_that_comes_after_another_was_asked_for_leaves_one_copy(stage:
     assert again(made).standing == Standing.KEPT
 
 
+def kept(stage: Stage) -> DiskSnapshot:
+    made = ask(stage, stopped(stage))
+    stage.wait(2)
+    assert again(made).standing == Standing.KEPT
+    return made
+
+
+def test_a_look_that_misses_a_copy_loses_nothing(stage: Stage) -> None:
+    made = kept(stage)
+    stage.later(3600)
+    stage.cloud.disks.hidden_seconds = 9999
+    stage.wait(4)
+    stage.cloud.disks.hidden_seconds = 0
+    stage.wait(4)
+    assert again(made).standing == Standing.KEPT
+    assert list(stage.cloud.disks.kept) == [again(made).cloud_id]
+    assert again(made).absent_since is None
+
+
+def test_a_copy_whose_tag_was_taken_off_is_there_and_paid_for_and_comes_back_with_it(stage: Stage) -> None:
+    made = kept(stage)
+    [truth] = stage.cloud.disks.kept.values()
+    ours, truth.installation = truth.installation, "somebody's"
+    stage.wait(190, step=10)
+    assert again(made).standing == Standing.KEPT
+    assert stage.now - again(made).seen_at < timedelta(minutes=90)
+    truth.installation = ours
+    stage.wait(90, step=10)
+    assert list(stage.cloud.disks.kept) == [again(made).cloud_id]
+
+
+def test_a_copy_that_is_gone_at_aws_is_believed_after_minutes_and_costs_until_it_was_last_seen(stage: Stage) -> None:
+    made = kept(stage)
+    last_seen = again(made).seen_at
+    stage.cloud.disks.kept.clear()
+    stage.later(3600)
+    stage.wait(4)
+    assert again(made).standing == Standing.KEPT
+    stage.wait(4)
+    assert (again(made).standing, again(made).until) == (Standing.DELETED, last_seen)
+    assert [e.mail_to for e in events(made.instance, "trouble")] != []
+    assert not Hold.objects.filter(key=made.key, closed_at=None).exists()
+    check_books()
+
+
+def test_a_copy_that_was_believed_gone_and_is_back_is_not_deleted(stage: Stage) -> None:
+    made = kept(stage)
+    truth = dict(stage.cloud.disks.kept)
+    stage.cloud.disks.kept.clear()
+    stage.later(3600)
+    stage.wait(8)
+    assert again(made).standing == Standing.DELETED
+    stage.cloud.disks.kept.update(truth)
+    ask(stage, made.instance)  # something to look at AWS for
+    stage.wait(3)
+    assert again(made).cloud_id in stage.cloud.disks.kept
+
+
 # ------------------------------------------------------------------ the course's policy
 def test_nightly_copies_are_made_of_what_changed_and_the_oldest_go(stage: Stage) -> None:
     DiskPolicy.objects.create(course=stage.cast.course, nightly_keep=2)
