@@ -18,7 +18,7 @@ from instances.limits import last_day_of
 from instances.models import Instance, Run
 from spend.metering import Segment, charge_lines, cost, hour_of, with_idle
 from spend.models import ChargeKind
-from spend.services import Want, budget_of, check, hold, hold_together, post, release
+from spend.services import Want, budget_of, check, hold, hold_together, post, release, shrink
 
 HOURS_PER_MONTH = 730  # as AWS prices a GB-month
 MINIMUM_SECONDS = 60  # EC2 bills so many for every start
@@ -93,10 +93,14 @@ def hold_disk_longer(instance: Instance, *, who: User | None, now: datetime) -> 
 
 def hold_until(run: Run, lease_until: datetime, *, who: User | None, now: datetime) -> None:
     """What the open run may still cost up to a longer lease, beyond what is posted. Raises BudgetRefused."""
-    seconds = (lease_until + stop_margin() - (run.metered_until or run.started_at)).total_seconds()
     why = _("Longer lease of %(machine)s") % {"machine": run.instance.slug}
-    amount = usd_for(run.usd_hour, seconds)
+    amount = _usd_until(run, lease_until)
     hold(budget_of(run.instance.owner), key=run.hold_key, amount_usd=amount, why=why, who=who, now=now)
+
+
+def _usd_until(run: Run, lease_until: datetime) -> Decimal:
+    seconds = (lease_until + stop_margin() - (run.metered_until or run.started_at)).total_seconds()
+    return usd_for(run.usd_hour, seconds)
 
 
 def check_new_run(instance: Instance, usd_hour: Decimal, lease_seconds: int) -> None:
@@ -106,10 +110,10 @@ def check_new_run(instance: Instance, usd_hour: Decimal, lease_seconds: int) -> 
 
 
 def trim_hold(run: Run, lease_until: datetime, *, now: datetime) -> None:
-    """Now that its price is known: free what was held for a dearer type."""
-    with transaction.atomic():
-        release(run.hold_key, why=_("Price known: %(usd)s per hour") % {"usd": run.usd_hour}, who=None, now=now)
-        hold_until(run, lease_until, who=None, now=now)
+    """Now that its price is known: free what was held for a dearer type. Asks nothing: it runs, whatever its budgets
+    have come to since the click."""
+    why = _("Price known: %(usd)s per hour") % {"usd": run.usd_hour}
+    shrink(run.hold_key, _usd_until(run, lease_until), why=why, who=None, now=now)
 
 
 def drop_holds(instance: Instance, *, now: datetime) -> None:

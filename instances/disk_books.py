@@ -13,7 +13,7 @@ from instances.launch_rules import course_end, usd_for
 from instances.models import DiskSnapshot
 from spend.metering import Segment, charge_lines, hour_of
 from spend.models import ChargeKind
-from spend.services import budget_of, hold, post, release
+from spend.services import budget_of, hold, post, release, shrink
 
 
 def snapshot_usd_hour(size_gb: int) -> Decimal:
@@ -24,19 +24,21 @@ def snapshot_usd_hour(size_gb: int) -> Decimal:
 def hold_snapshot(snapshot: DiskSnapshot, *, who: User | None, now: datetime) -> None:
     """From its beginning to the end of the course, or until it is deleted by the course's closing, beyond what is
     posted. Raises BudgetRefused."""
-    began = snapshot.metered_until or snapshot.since or now
-    end = snapshot.keep_until or course_end(dates_for(snapshot.owner, snapshot.course))
     why = _("Copy of the disk of %(machine)s to the end of the course") % {"machine": snapshot.instance.slug}
-    amount = usd_for(snapshot.usd_hour, (end - began).total_seconds())
+    amount = _usd_to_its_end(snapshot, now)
     hold(budget_of(snapshot.owner), key=snapshot.key, amount_usd=amount, why=why, who=who, now=now)
 
 
 def trim_snapshot(snapshot: DiskSnapshot, *, now: datetime) -> None:
     """Its real size is known, and smaller: free the rest."""
-    with transaction.atomic():
-        why = _("Size known: %(n)s GB") % {"n": snapshot.size_gb}
-        release(snapshot.key, why=why, who=None, now=now)
-        hold_snapshot(snapshot, who=None, now=now)
+    why = _("Size known: %(n)s GB") % {"n": snapshot.size_gb}
+    shrink(snapshot.key, _usd_to_its_end(snapshot, now), why=why, who=None, now=now)
+
+
+def _usd_to_its_end(snapshot: DiskSnapshot, now: datetime) -> Decimal:
+    began = snapshot.metered_until or snapshot.since or now
+    end = snapshot.keep_until or course_end(dates_for(snapshot.owner, snapshot.course))
+    return usd_for(snapshot.usd_hour, (end - began).total_seconds())
 
 
 def drop_snapshot(snapshot: DiskSnapshot, *, now: datetime) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "post",
     "release",
     "set_amount",
+    "shrink",
 ]
 
 logger = logging.getLogger(__name__)
@@ -143,6 +144,16 @@ def _keep(holds: Sequence[Hold]) -> None:
 
 def release(key: str, *, why: str, who: User | None, now: datetime) -> Decimal:
     """Close the hold and free what is left of it, in USD. Nothing held under `key`: 0."""
+    return _free(key, ZERO, closes=True, why=why, who=who, now=now)
+
+
+def shrink(key: str, to_usd: Decimal, *, why: str, who: User | None, now: datetime) -> Decimal:
+    """Free what an open hold has above `to_usd`, in USD. Never judged: to free is possible on an overrun budget, too,
+    where closing the hold and opening a smaller one is not."""
+    return _free(key, to_usd.quantize(MICRODOLLAR, ROUND_CEILING), closes=False, why=why, who=who, now=now)
+
+
+def _free(key: str, to_usd: Decimal, *, closes: bool, why: str, who: User | None, now: datetime) -> Decimal:
     with transaction.atomic():
         known = Hold.objects.select_related("budget").filter(key=key, closed_at=None).first()
         if known is None:
@@ -151,8 +162,10 @@ def release(key: str, *, why: str, who: User | None, now: datetime) -> Decimal:
         found = Hold.objects.get(key=key)  # as it stands now that nobody else moves it
         if found.closed_at is not None:
             return ZERO
-        freed = found.amount_usd
-        found.amount_usd, found.closed_at = ZERO, now
+        freed = max(ZERO, found.amount_usd - to_usd)
+        if not freed and not closes:
+            return ZERO
+        found.amount_usd, found.closed_at = found.amount_usd - freed, now if closes else None
         found.save(update_fields=("amount_usd", "closed_at"))
         add_to_budgets(path, held_usd=-freed)
         _record(known.budget, MoneyMove.Kind.RELEASE, freed, key=key, why=why, who=who, now=now)

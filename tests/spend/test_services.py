@@ -8,10 +8,11 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
+from spend.checks import check_books
 from spend.models import Budget, Charge, DailySpend, Hold, Level, MoneyMove
 from spend.opening import create_budget, open_budgets
 from spend.refusals import BelowCommitted, BudgetRefused, NoBudget
-from spend.services import budget_of, hold, post, release, set_amount
+from spend.services import budget_of, hold, post, release, set_amount, shrink
 from tests.conftest import Cast
 from tests.spend.conftest import NOON, Tree, dollars
 
@@ -133,6 +134,18 @@ def test_a_release_frees_what_is_left_once(tree: Tree) -> None:
     for name in PATH:
         assert spent_and_held(tree, name) == (1, 0)
     assert [m.amount_usd for m in MoneyMove.objects.filter(kind="release")] == [3]
+
+
+def test_shrinking_frees_the_rest_and_never_asks_nor_grows(tree: Tree) -> None:
+    hold_for(tree.ada, 8)
+    hold_for(tree.ada, 2, key="other")
+    post(tree.ada, KEY, [dollars(9)], NOON)  # an overrun: nothing could be held anew
+    for to_usd, freed in (("1.5", "0.5"), ("3", "0")):
+        assert shrink("other", Decimal(to_usd), why="cheaper", who=None, now=NOON) == Decimal(freed)
+    assert shrink("machine/unknown", Decimal(3), why="nothing", who=None, now=NOON) == 0
+    for name in PATH:
+        assert spent_and_held(tree, name) == (9, Decimal("1.5"))
+    assert check_books() == []
 
 
 def test_releasing_what_was_never_held_frees_nothing(tree: Tree) -> None:
