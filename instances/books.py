@@ -66,7 +66,7 @@ def hold_new_run(instance: Instance, usd_hour: Decimal, *, who: User | None, now
 
 def hold_new_machine(instance: Instance, usd_hour: Decimal, *, who: User | None, now: datetime) -> None:
     """Its first lease, and its disk to the end of the course. Raises BudgetRefused."""
-    wants = [_first_lease(instance, usd_hour), _disk(instance, now)]
+    wants = [_first_lease(instance, usd_hour), disk_to_last_day(instance, now)]
     hold_together(budget_of(instance.owner), wants, who=who, now=now)
 
 
@@ -76,19 +76,12 @@ def _first_lease(instance: Instance, usd_hour: Decimal) -> Want:
     return Want(instance.run_hold_key, usd_for(usd_hour, max(seconds, MINIMUM_SECONDS)), why)
 
 
-def _disk(instance: Instance, now: datetime) -> Want:
-    seconds = (course_end(dates_for(instance.owner, instance.course)) - now).total_seconds()
-    why = _("Disk of %(machine)s to the end of the course") % {"machine": instance.slug}
-    return Want(instance.disk_key, usd_for(instance.disk_usd_hour, seconds), why)
-
-
-def hold_disk_longer(instance: Instance, *, who: User | None, now: datetime) -> None:
-    """To the owner's last day, which is a later one now: beyond what is posted. Raises BudgetRefused."""
+def disk_to_last_day(instance: Instance, now: datetime) -> Want:
+    """To its owner's last day, beyond what is posted; of one that is not there yet, from now on."""
     since = instance.disk_metered_until or instance.disk_since or now
     seconds = (course_end(dates_for(instance.owner, instance.course)) - since).total_seconds()
     why = _("Disk of %(machine)s to the end of the course") % {"machine": instance.slug}
-    amount = usd_for(instance.disk_usd_hour, seconds)
-    hold(budget_of(instance.owner), key=instance.disk_key, amount_usd=amount, why=why, who=who, now=now)
+    return Want(instance.disk_key, usd_for(instance.disk_usd_hour, seconds), why)
 
 
 def hold_until(run: Run, lease_until: datetime, *, who: User | None, now: datetime) -> None:

@@ -13,7 +13,7 @@ from instances.launch_rules import course_end, usd_for
 from instances.models import DiskSnapshot
 from spend.metering import Segment, charge_lines, hour_of
 from spend.models import ChargeKind
-from spend.services import budget_of, hold, post, release, shrink
+from spend.services import Want, budget_of, hold_together, post, release, shrink
 
 
 def snapshot_usd_hour(size_gb: int) -> Decimal:
@@ -22,11 +22,15 @@ def snapshot_usd_hour(size_gb: int) -> Decimal:
 
 
 def hold_snapshot(snapshot: DiskSnapshot, *, who: User | None, now: datetime) -> None:
+    """Raises BudgetRefused."""
+    hold_together(budget_of(snapshot.owner), [copy_to_its_end(snapshot, now)], who=who, now=now)
+
+
+def copy_to_its_end(snapshot: DiskSnapshot, now: datetime) -> Want:
     """From its beginning to the end of the course, or until it is deleted by the course's closing, beyond what is
-    posted. Raises BudgetRefused."""
+    posted."""
     why = _("Copy of the disk of %(machine)s to the end of the course") % {"machine": snapshot.instance.slug}
-    amount = _usd_to_its_end(snapshot, now)
-    hold(budget_of(snapshot.owner), key=snapshot.key, amount_usd=amount, why=why, who=who, now=now)
+    return Want(snapshot.key, _usd_to_its_end(snapshot, now), why)
 
 
 def trim_snapshot(snapshot: DiskSnapshot, *, now: datetime) -> None:

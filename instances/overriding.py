@@ -6,9 +6,9 @@ from datetime import datetime
 from django.db import transaction
 
 from courses.models import Enrollment, User
-from instances import books
 from instances.limits import Limits, Override, PersonLimits, as_json, own_limits_of
-from instances.models import Instance
+from instances.longer import hold_longer
+from instances.requesting import lock_line
 
 Kind = Override.Kind
 _KINDS = {
@@ -44,30 +44,16 @@ def set_limits(enrollment: Enrollment, wanted: Limits, *, why: str, who: User, n
         for name in changed
     )
     if "ends_on" in changed:
-        _hold_disks(line, who, now)
+        hold_longer(line, who=who, now=now)
     return rows
 
 
 def locked_owner(enrollment: Enrollment) -> Enrollment:
     """As a launch locks the line: what is judged by the exceptions is judged before or after them."""
-    rows = Enrollment.objects.select_for_update(no_key=True, of=("self",)).select_related("course", "limits")
-    return rows.get(pk=enrollment.pk)
-
-
-def locked_disks(line: Enrollment) -> list[Instance]:
-    """Machines whose disks cost something: the meter takes machine and money in this order, too."""
-    disks = Instance.objects.filter(owner=line, disk_settled_at=None, disk_since__isnull=False)
-    return list(disks.select_related("course").select_for_update(no_key=True, of=("self",)).order_by("pk"))
+    lock_line(enrollment)
+    return Enrollment.objects.select_related("course", "limits").get(pk=enrollment.pk)
 
 
 def _told(name: str, value: object) -> object:
     plain = as_json(value)
     return None if plain is None or plain == [] else {name: plain} if name.endswith("_presets") else plain
-
-
-def _hold_disks(line: Enrollment, who: User, now: datetime) -> None:
-    """Disks are paid for to the person's last day. An earlier one frees nothing: the disk may stay on."""
-    fresh = Enrollment.objects.select_related("course", "limits").get(pk=line.pk)
-    for machine in locked_disks(line):
-        machine.owner = fresh
-        books.hold_disk_longer(machine, who=who, now=now)

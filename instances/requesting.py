@@ -198,10 +198,16 @@ def at_once(owner: Enrollment, preset: Preset) -> int:
 def locked(enrollment: Enrollment) -> Enrollment:
     """One decision at a time for one person, or two clicks at once count each other's machine as not there.
 
-    no_key, because charges refer to the enrollment while they hold the budgets that come next here.
+    Read only then: joined to the lock, one that waited would see dates and exceptions as they were before it did.
     """
-    rows = Enrollment.objects.select_for_update(no_key=True, of=("self",))
-    return rows.select_related("course", "limits", "team__bound_account__account").get(pk=enrollment.pk)
+    lock_line(enrollment)
+    rows = Enrollment.objects.select_related("course", "limits", "team__bound_account__account")
+    return rows.get(pk=enrollment.pk)
+
+
+def lock_line(enrollment: Enrollment) -> None:
+    """no_key, because charges refer to the enrollment while they hold the budgets that come next."""
+    list(Enrollment.objects.select_for_update(no_key=True).filter(pk=enrollment.pk).values_list("pk"))
 
 
 def _lock_team(owner: Enrollment, preset: Preset) -> None:

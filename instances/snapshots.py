@@ -49,8 +49,9 @@ def request_snapshot(
 
     `keep_until`: it is held for, and kept, until then, and not to the end of the course.
     """
-    rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related("owner", "course")
-    machine = rows.get(pk=instance.pk)
+    # Then read: what is joined to a lock that waited is as it was before, and the course's last day may be a later one.
+    list(Instance.objects.select_for_update(no_key=True).filter(pk=instance.pk).values_list("pk"))
+    machine = Instance.objects.select_related("owner__limits", "course").get(pk=instance.pk)
     if machine.state not in _WITH_DISK or not machine.cloud_id:
         raise SnapshotRefused(_("Only the disk of a machine that runs or is stopped can be copied. Wait a moment."))
     under_way = machine.snapshots.filter(standing__in=(Standing.WANTED, Standing.PENDING)).first()

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from courses.events import CourseEvent, note
 from courses.models import Enrollment, User
 from instances.limits import Limits, Override
-from instances.overriding import locked_disks, locked_owner, set_limits
+from instances.longer import locked_disks
+from instances.overriding import locked_owner, set_limits
 from spend.models import Budget
 from spend.services import set_amount
 

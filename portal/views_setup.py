@@ -18,6 +18,9 @@ from courses.access import course_to_set_up, staff_courses_of
 from courses.doors import person, signed_in
 from courses.models import Course, Role
 from courses.setting_up import STEPS, SetUpRefused, confirm_step
+from instances.books import dates_of
+from instances.launch_rules import course_end
+from instances.longer import hold_course_longer
 from instances.preset_forms import IMAGE
 from instances.presets import starter_presets
 from portal.course_copy import copy_course
@@ -27,6 +30,7 @@ from portal.views_courses import invite
 from spend.defaults import BudgetDefaults, open_missing, set_defaults
 from spend.models import Budget, Level
 from spend.opening import create_budget
+from spend.services import BudgetRefused
 
 GET_OR_POST = ["GET", "HEAD", "POST"]
 CENTS = Decimal("0.01")
@@ -110,11 +114,18 @@ def setup_dates(request: HttpRequest, slug: str) -> HttpResponse:
     form = DatesForm(request.POST or None, initial={name: getattr(course, name) for name in _DATES})
     if form.is_bound and form.is_valid():
         who, now = person(request), timezone.now()
-        with transaction.atomic():
-            course_settings.change(course, form.cleaned_data, who=who, now=now)
-            confirm_step(course, "dates", who=who, now=now)
-        messages.success(request, _("Saved."))
-        return redirect("setup", slug)
+        ended = course_end(dates_of(course))
+        try:
+            with transaction.atomic():
+                course_settings.change(course, form.cleaned_data, who=who, now=now)
+                if course_end(dates_of(course)) > ended:
+                    hold_course_longer(course, who=who, now=now)
+                confirm_step(course, "dates", who=who, now=now)
+        except BudgetRefused as refused:
+            form.add_error("ends_on", str(refused))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("setup", slug)
     return _form(request, course, form, _WORDS["dates"])
 
 

@@ -35,9 +35,9 @@ def cannot_pay(verdict: Verdict) -> BudgetRefused:
     """The refusal for a verdict that is not ok: who cannot pay, what is missing, what to do."""
     figures = {
         "name": verdict.name,
-        "needed": _rounded_up(verdict.needed_usd),
+        "needed": rounded_up(verdict.needed_usd),
         "left": _rounded_down(verdict.left_usd),
-        "short": _rounded_up(verdict.short_usd),
+        "short": rounded_up(verdict.short_usd),
     }
     return BudgetRefused(f"{_which(verdict.level) % figures} {_what_to_do(verdict.level)}", verdict)
 
@@ -55,7 +55,7 @@ def below_committed(name: str, least_usd: Decimal) -> BelowCommitted:
             "The budget of %(name)s cannot be less than %(least)s: that much is spent or held already. "
             "Stop machines first, or choose a larger amount."
         )
-        % {"name": name, "least": _rounded_up(least_usd)}
+        % {"name": name, "least": rounded_up(least_usd)}
     )
 
 
@@ -90,7 +90,7 @@ def _what_to_do(level: str) -> str:
     return _("Choose a smaller preset, try again when other machines have stopped, or ask the course staff for more.")
 
 
-def _rounded_up(amount_usd: Decimal) -> str:
+def rounded_up(amount_usd: Decimal) -> str:
     return dollars(amount_usd.quantize(_CENT, ROUND_CEILING))
 
 

@@ -1,9 +1,10 @@
 """A course begins: the first operator gets in, creates it, its instructor sets it up, and copies it a term later."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +16,7 @@ from instances.models import Policy, Preset
 from portal.readiness import State, readiness
 from portal.views_setup import _steps
 from spend.checks import check_books
-from spend.models import Budget
+from spend.models import Budget, Hold
 from tests.conftest import Cast
 from tests.instances.conftest import Stage
 from tests.pages.conftest import signed_in
@@ -155,3 +156,24 @@ def test_who_is_student_here_and_ta_there_switches_in_the_masthead(today: Stage,
     for url in (reverse("course_home", args=["cv19"]), reverse("course_staff", args=["cv19"])):
         assert f'href="{url}"' in page
     assert f'href="{reverse("course_staff", args=["dl19"])}"' not in page
+
+
+def test_a_later_last_day_holds_disks_longer_or_says_at_the_field_whose_money_does_not_reach(
+    today: Stage, cast: Cast
+) -> None:
+    row, course, instructor = today.running(), cast.course, signed_in(cast.instructor.user)
+    mine = Budget.objects.get(enrollment=cast.student)
+    known = {"name": course.name, "timezone": course.timezone, "starts_on": course.starts_on.isoformat()}
+
+    def ask(day: date) -> HttpResponse:
+        return instructor.post(reverse("setup_dates", args=["dl19"]), {**known, "ends_on": day.isoformat()})
+
+    far = ask(course.ends_on + timedelta(days=2000))
+    assert far.status_code == 422
+    assert mine.name in far.content.decode()
+    assert "Raise them first" in far.content.decode()
+    assert Course.objects.get(pk=course.pk).ends_on == course.ends_on
+    held = Hold.objects.get(key=row.disk_key).amount_usd
+    assert ask(course.ends_on + timedelta(days=14)).status_code == 302
+    assert Hold.objects.get(key=row.disk_key).amount_usd > held
+    assert check_books() == []
