@@ -13,7 +13,6 @@ _MICRODOLLAR = Decimal("0.000001")
 STAFF = frozenset({"ta", "instructor"})
 MAY_LAUNCH = STAFF | {"student"}
 EVERYBODY = Rule(roles=tuple(sorted(MAY_LAUNCH)))
-EVERYBODY = Rule(roles=tuple(sorted(MAY_LAUNCH)))
 
 
 class Refusal(StrEnum):
@@ -87,6 +86,13 @@ class Candidate:
 def refusal(person: Person, dates: CourseDates, kind: Kind, now: datetime) -> Refusal | None:
     """Why this person may not launch this now, or None."""
     return who_and_when(person, dates, now) or _which(person, kind)
+
+
+def start_refusal(person: Person, dates: CourseDates, kind: Kind, now: datetime) -> Refusal | None:
+    """Why a stopped machine may not run again. Whether it may be its owner's was decided when it was launched: what is
+    on its disk is their work, also where the preset is offered no more, or to others. How many run at once was not."""
+    barred = Refusal.BARRED if person.is_barred else None
+    return who_and_when(person, dates, now) or barred or _is_full(person, kind)
 
 
 def who_and_when(person: Person, dates: CourseDates, now: datetime) -> Refusal | None:

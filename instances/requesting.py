@@ -25,7 +25,7 @@ from instances.drill_rules import LEASES
 from instances.facts import limits_of
 from instances.guard_names import Guard
 from instances.halted import refuse_if_halted
-from instances.launch_rules import MAY_LAUNCH, Candidate, Kind, Person, Refusal, affordable, refusal
+from instances.launch_rules import MAY_LAUNCH, Candidate, Kind, Person, affordable, refusal, start_refusal
 from instances.limits import own_limits_of
 from instances.models import DiskSnapshot, Instance, InstanceEvent, Policy, Preset
 from instances.moves import move
@@ -35,8 +35,6 @@ from instances.snapshots import keep_machine
 from instances.states import LIVE, State
 
 logger = logging.getLogger(__name__)
-# Its price is frozen on the row; and whether it may be its owner's was decided when it was launched.
-_OF_LAUNCHES_ONLY = (Refusal.NO_PRICE, Refusal.NOT_FOR_YOU, Refusal.NEEDS_APPROVAL)
 
 
 @transaction.atomic
@@ -92,6 +90,7 @@ def request_start(instance: Instance, *, who: User | None, now: datetime, provin
     `proving`: the guard whose turn it is next. Only its drill starts a canary.
     """
     owner = locked(instance.owner)
+    _lock_team(owner, instance.preset)
     # Locked before the money, as everywhere: the meter takes machine and money in this order, too.
     rows = Instance.objects.select_for_update(no_key=True, of=("self",)).select_related(
         "owner", "course", "preset", "account"
@@ -99,13 +98,14 @@ def request_start(instance: Instance, *, who: User | None, now: datetime, provin
     machine = rows.get(pk=instance.pk)
     if machine.state != State.STOPPED:
         raise LaunchRefused(_("This machine is not stopped, so it cannot be started."))
+    if machine.preset_id != instance.preset_id:  # the team was locked for another one
+        raise LaunchRefused(_("This machine has just changed. Look again."))
     if machine.proving and proving is None:
         raise LaunchRefused(_("This machine belongs to a fire drill, which starts it and deletes it by itself."))
     refuse_unusable(machine.account, new=False)
-    # A preset that is no longer offered still starts: the work on its disk is its student's.
-    kind = kind_of(machine.preset, enabled=True)
-    why = refusal(person_of(owner, machine.preset, now), books.dates_for(owner, machine.course), kind, now)
-    if why and why not in _OF_LAUNCHES_ONLY:
+    dates, kind = books.dates_for(owner, machine.course), kind_of(machine.preset)
+    why = start_refusal(person_of(owner, machine.preset, now), dates, kind, now)
+    if why:
         raise LaunchRefused(words(why, machine.preset, per_person=at_once(owner, machine.preset)))
     machine.run_number += 1
     turn: dict[str, Any] = {"proving": proving, "lease_seconds": LEASES[proving]} if proving else {}
@@ -120,11 +120,11 @@ def request_start(instance: Instance, *, who: User | None, now: datetime, provin
     return machine
 
 
-def kind_of(preset: Preset, *, enabled: bool | None = None, prices: Mapping[str, Decimal | None] | None = None) -> Kind:
+def kind_of(preset: Preset, *, prices: Mapping[str, Decimal | None] | None = None) -> Kind:
     """`prices`: of whoever asks about many presets at once, else one query."""
     known = prices_of(preset.instance_types) if prices is None else prices
     return Kind(
-        enabled=preset.enabled if enabled is None else enabled,
+        enabled=preset.enabled,
         per_person=preset.per_person,
         ceiling_usd_hour=preset.ceiling_usd_hour,
         prices=[(name, known.get(name)) for name in preset.instance_types],

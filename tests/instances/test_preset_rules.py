@@ -10,7 +10,7 @@ from credits.entitlement import Rule
 from instances import approvals, services, sweeps
 from instances.approvals import ApprovalRefused
 from instances.launch_rules import CourseDates, Kind, Person, Refusal, refusal
-from instances.models import LaunchApproval, Preset
+from instances.models import Instance, LaunchApproval, Preset
 from instances.preset_verdict import TypeFound, Verdict, judge
 from instances.refusals import KeepRefused, LaunchRefused
 from tests.instances.conftest import HOUR, NOON, Stage, check_books, events, fresh
@@ -75,6 +75,40 @@ def test_a_team_has_so_many_at_once_whoever_of_it_clicks(stage: Stage) -> None:
     stage.click_launch()
     with pytest.raises(LaunchRefused, match="Your team already has 1"):
         stage.click_launch(stage.cast.other_student)
+
+
+def stopped(stage: Stage, who: Enrollment) -> Instance:
+    row = stage.stop(stage.running(who))
+    assert stage.wait(10, until=lambda: fresh(row).state == "stopped")
+    return row
+
+
+def start(stage: Stage, row: Instance) -> Instance:
+    return services.request_start(row, who=row.owner.user, now=stage.now)
+
+
+@pytest.mark.parametrize(
+    "narrowed", [{}, {"audience": {"sections": ["B"]}}, {"enabled": False}, {"needs_approval": True}], ids=str
+)
+def test_what_is_offered_to_others_still_starts_and_not_more_of_it_than_at_once(
+    stage: Stage, narrowed: dict[str, object]
+) -> None:
+    first, second = (stopped(stage, stage.cast.student) for _n in range(2))
+    change(stage, per_person=1, **narrowed)
+    start(stage, fresh(first))
+    with pytest.raises(LaunchRefused, match="no more at once"):
+        start(stage, fresh(second))
+
+
+def test_a_team_starts_no_more_than_at_once(stage: Stage) -> None:
+    team = Team.objects.create(course=stage.cast.course, name="Pair")
+    pair = Enrollment.objects.filter(pk__in=[stage.cast.student.pk, stage.cast.other_student.pk])
+    rows = [stopped(stage, one) for one in pair]
+    pair.update(team=team)
+    change(stage, per_team=1, audience={"sections": ["B"]})
+    start(stage, fresh(rows[0]))
+    with pytest.raises(LaunchRefused, match="Your team already has 1"):
+        start(stage, fresh(rows[1]))
 
 
 def allow(stage: Stage) -> LaunchApproval:

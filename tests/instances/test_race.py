@@ -1,7 +1,7 @@
 """Many at the same instant, on PostgreSQL with real processes; each guard with a control that shows it is needed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from courses.models import Enrollment, User
+from courses.models import Enrollment, Team, User
 from instances import requesting, services, sweeps
 from instances.models import Instance, Preset
 from instances.refusals import LaunchRefused
@@ -19,7 +19,7 @@ from spend.models import Budget, Hold, Level
 from spend.opening import open_budgets
 from spend.services import BudgetRefused
 from tests.conftest import Cast
-from tests.instances.conftest import Stage, check_books
+from tests.instances.conftest import Stage, check_books, fresh
 from tests.instances.workers import Farm, farm
 from tests.race import Outcome, race
 from tests.simulated_aws import SimulatedAws, aws_credentials, sim, simulated_aws, until
@@ -85,14 +85,40 @@ def test_control_without_the_lock_on_the_person_they_get_more(term: Stage, monke
 
 def slow_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time between counting and writing, as on a busy day: for the control only."""
-    plain = requesting.refusal
+    for name in ("refusal", "start_refusal"):
+        plain = getattr(requesting, name)
 
-    def slowly(*args: object) -> object:
-        answer = plain(*args)  # type: ignore[arg-type]
-        time.sleep(0.2)
-        return answer
+        def slowly(*args: object, plain: Callable[..., object] = plain) -> object:
+            answer = plain(*args)
+            time.sleep(0.2)
+            return answer
 
-    monkeypatch.setattr(requesting, "refusal", slowly)
+        monkeypatch.setattr(requesting, name, slowly)
+
+
+def two_of_a_team_start(term: Stage) -> list[Outcome]:
+    team = Team.objects.create(course=term.cast.course, name="Pair")
+    rows = []
+    for one in (term.cast.student, term.cast.other_student):
+        row = term.stop(term.running(one))
+        assert term.wait(10, until=lambda row=row: fresh(row).state == "stopped")
+        Enrollment.objects.filter(pk=one.pk).update(team=team)
+        rows.append(fresh(row))
+    Preset.objects.filter(pk=term.preset.pk).update(per_team=1)
+    rows = [fresh(row) for row in rows]
+    return race([partial(services.request_start, row, who=row.owner.user, now=term.now) for row in rows])
+
+
+def test_two_of_a_team_who_start_at_once_get_one_machine(term: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(monkeypatch)
+    refused = [outcome.error for outcome in two_of_a_team_start(term) if not outcome.ok]
+    assert [str(error)[:21] for error in refused] == ["Your team already has"]
+
+
+def test_control_without_the_lock_on_the_team_both_start(term: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requesting, "_lock_team", lambda *_who: None)
+    slow_down(monkeypatch)
+    assert all(outcome.ok for outcome in two_of_a_team_start(term))
 
 
 @pytest.mark.redis
