@@ -4,7 +4,8 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import CharField, Exists, Max, OuterRef, Value
+from django.db.models.functions import Cast, Concat
 
 from courses.models import Course
 from instances.alarm_facts import course_facts
@@ -21,6 +22,7 @@ TOLD = (Kind.WARNED, Kind.MONEY, Kind.TROUBLE)
 AFTER_END = timedelta(days=14)  # disks of a course that is over still cost
 # An event may be committed later than one with a higher number: so long the newest are looked at again.
 _SETTLED = timedelta(minutes=10)
+_AT_ONCE = 200
 
 
 def alerts(now: datetime) -> int:
@@ -40,16 +42,26 @@ def _rooms() -> list[ChatChannel]:
 
 
 def forward(room: ChatChannel, now: datetime) -> int:
-    """Warnings and troubles of machines since the last look, one message each; never one twice: the key says which."""
+    """Warnings and troubles of machines since the last look, one message each; never one twice: the key says which.
+    Of a burst so many at once, and the next ones in the next round."""
     events = InstanceEvent.objects.filter(instance__course=room.course, pk__gt=room.events_after)
-    told = events.filter(kind__in=TOLD).select_related("instance__preset", "instance__course").order_by("pk")[:200]
-    messages = [_message(room, event, now) for event in told]
-    settled = events.filter(at__lte=now - _SETTLED).aggregate(Max("pk"))["pk__max"]
+    # Before the others are read: what an old round commits meanwhile, under its old time, must not be passed over.
+    done = events.filter(at__lte=now - _SETTLED).aggregate(Max("pk"))["pk__max"]
+    untold = events.filter(~_told(room), kind__in=TOLD).select_related("instance__preset", "instance__course")
+    found = list(untold.order_by("pk")[:_AT_ONCE])
+    if done and len(found) == _AT_ONCE:
+        done = min(done, found[-1].pk)  # behind it nobody has looked yet
     with transaction.atomic():
-        ChatMessage.objects.bulk_create(messages, ignore_conflicts=True)
-        if settled and len(messages) < 200:
-            ChatChannel.objects.filter(pk=room.pk, events_after__lt=settled).update(events_after=settled)
-    return len(messages)
+        ChatMessage.objects.bulk_create([_message(room, event, now) for event in found], ignore_conflicts=True)
+        if done:
+            ChatChannel.objects.filter(pk=room.pk, events_after__lt=done).update(events_after=done)
+    return len(found)
+
+
+def _told(room: ChatChannel) -> Exists:
+    """Or the first of a burst, looked at again until they are settled, would leave no room for its last."""
+    key = Concat(Value("event/"), Cast(OuterRef("pk"), CharField()), Value(f"/{room.pk}"))
+    return Exists(ChatMessage.objects.filter(key=key))
 
 
 def _message(room: ChatChannel, event: InstanceEvent, now: datetime) -> ChatMessage:
