@@ -3,9 +3,13 @@
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from cloud.base import Cloud, CloudError, NotFound, Transient
 from courses.models import STAFF_ROLES, Enrollment, User
@@ -54,25 +58,93 @@ def try_out(image: CourseImage, owner: Enrollment, preset: Preset, *, who: User,
     with transaction.atomic():
         machine = request_launch(owner, preset, who=who, now=now)
         Instance.objects.filter(pk=machine.pk).update(image_id=image.image_id)
+        _lock_kept(image)
         CourseImage.objects.filter(pk=image.pk).update(tried_at=now)
     machine.image_id = image.image_id
     return machine
 
 
+@transaction.atomic
 def make_default(image: CourseImage, presets: Iterable[Preset], *, who: User, now: datetime) -> int:
-    """For launches from now on; machines that there are keep what they run from. Raises LaunchRefused."""
-    if image.standing != Standing.KEPT:
-        raise LaunchRefused(_("This image is not ready."))
-    fitting = [preset for preset in presets if preset.disk_gb >= image.size_gb]
-    return sum(change_preset(preset, {"image_id": image.image_id}, who=who, now=now) for preset in fitting)
+    """For launches from now on; machines that there are keep what they run from. Returns how many of the presets
+    launch from it now. Raises LaunchRefused."""
+    rows = Preset.objects.select_for_update(of=("self",)).filter(pk__in=[preset.pk for preset in presets])
+    fitting = list(rows.filter(disk_gb__gte=image.size_gb))
+    for preset in fitting:
+        change_preset(preset, _naming(image, preset), who=who, now=now)
+    _lock_kept(image)
+    return len(fitting)
 
 
+def _naming(image: CourseImage, preset: Preset) -> dict[str, Any]:
+    """In both places that launches here look at: in one alone, what stands in the other would go before it, or would
+    keep an image that nothing launches from. What other regions launch from is theirs."""
+    here = {settings.AWS_REGION: image.image_id} if settings.AWS_REGION in preset.images else {}
+    return {"image_id": image.image_id, "images": {**preset.images, **here}}
+
+
+@transaction.atomic
 def request_delete(image: CourseImage) -> None:
-    """Raises LaunchRefused while a preset launches from it."""
-    used = Preset.objects.filter(course=image.course, image_id=image.image_id).values_list("name", flat=True)
-    if used:
-        raise LaunchRefused(_("“%(name)s” launches from it. Make another image the default first.") % {"name": used[0]})
+    """Raises LaunchRefused while a preset names it, or a machine is about to begin with it."""
+    _locked(image)
+    use = uses([image])[image.pk]
+    if names := [*use.default_of, *use.named_by]:
+        words = _("It is named by %(names)s. Make another image the default first, or name another in these presets.")
+        raise LaunchRefused(words % {"names": ", ".join(names)})
+    if use.launches:
+        words = ngettext(
+            "One machine that is about to start begins with it. Delete it when that one runs, or is called off.",
+            "%(n)s machines that are about to start begin with it. Delete it when they run, or are called off.",
+            use.launches,
+        )
+        raise LaunchRefused(words % {"n": use.launches})
     CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT).update(standing=Standing.DELETING)
+
+
+def _locked(image: CourseImage) -> CourseImage:
+    """Whoever deletes it waits for who gives it a use, and the other way round. After presets and machines, as in the
+    closing's round."""
+    return CourseImage.objects.select_for_update(no_key=True).get(pk=image.pk)
+
+
+def _lock_kept(image: CourseImage) -> None:
+    """The page may be older than a click on "delete". Raises LaunchRefused."""
+    if _locked(image).standing != Standing.KEPT:
+        raise LaunchRefused(_("This image is not ready."))
+
+
+class Use(NamedTuple):
+    """Why an image must stay."""
+
+    default_of: list[str]  # presets whose launches begin with it
+    named_by: list[str]  # presets that name it, too, but have a line for this region that goes before it
+    launches: int  # machines that are to begin with it, and that AWS has not given yet
+
+    @property
+    def any(self) -> bool:
+        return bool(self.default_of or self.named_by or self.launches)
+
+
+def uses(images: Iterable[CourseImage]) -> dict[int, Use]:
+    """By the image's key. Of all courses: presets are copied to the next term with the images that they name."""
+    shown = list(images)
+    ids = [one.image_id for one in shown if one.image_id]
+    naming = list(Preset.objects.filter(Q(image_id__in=ids) | ~Q(images={})).select_related("course"))
+    asked = Instance.objects.filter(state__in=(State.REQUESTED, State.LAUNCHING), cloud_id="", image_id__in=ids)
+    launches = dict(asked.order_by().values_list("image_id").annotate(Count("pk")))
+    return {one.pk: _use(one, naming, launches.get(one.image_id, 0)) for one in shown}
+
+
+def _use(image: CourseImage, naming: Iterable[Preset], launches: int) -> Use:
+    """An image is there in this region alone: what a preset names for others is no use of it."""
+    default_of, named_by = [], []
+    for preset in naming if image.image_id else ():  # not made yet, it has no id; nor has a preset with a parameter
+        name = f"“{preset.name}”" if preset.course_id == image.course_id else f"“{preset.name}” ({preset.course})"
+        if preset.image_in(settings.AWS_REGION) == image.image_id:
+            default_of.append(name)
+        elif preset.image_id == image.image_id:
+            named_by.append(name)
+    return Use(default_of, named_by, launches)
 
 
 # ------------------------------------------------------------------ calls, and the round that finishes them

@@ -54,14 +54,14 @@ def images_desk(request: HttpRequest, slug: str) -> HttpResponse:
             send_after_commit(tasks.sweep_images)
             messages.success(request, _("The image is being made; that takes some minutes."))
             return redirect("images_desk", slug)
-    presets = list(course.presets.filter(enabled=True))
-    shown = course.images.exclude(standing=Standing.DELETED).select_related("made_by")
+    shown = list(course.images.exclude(standing=Standing.DELETED).select_related("made_by"))
+    uses = course_images.uses(shown)
     context = {
         "now": timezone.now(),
         "course": course,
         "form": form,
-        "presets": presets,
-        "images": [(one, [p.name for p in presets if p.image_id == one.image_id]) for one in shown],
+        "presets": course.presets.filter(enabled=True),
+        "images": [(one, uses[one.pk]) for one in shown],
     }
     return render(request, "staff/images.html", context, status=422 if form.errors else 200)
 

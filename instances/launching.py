@@ -251,9 +251,8 @@ def _find_mismatched(machine: Instance, cloud: Cloud, error: CloudError, now: da
 
 def image_of(preset: Preset, cloud: Cloud) -> str:
     """The image to launch from in this region; "" when none of those that the preset names is there."""
-    named = preset.images.get(cloud.catalog.region) if preset.images else ""
-    if named or preset.image_id:
-        return str(named or preset.image_id)
+    if named := preset.image_in(cloud.catalog.region):
+        return named
     found = (cloud.catalog.image_named(parameter) for parameter in preset.image_parameters)
     return next((image for image in found if image), "")
 

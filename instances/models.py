@@ -109,6 +109,10 @@ class Preset(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def image_in(self, region: str) -> str:
+        """The image that it names for launches there; "" when only a parameter may tell."""
+        return str(self.images.get(region) or self.image_id)
+
 
 class Instance(models.Model):
     """One machine of one person. Facts are stored, moods ("warned", "idle") are derived from the timestamps."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -238,7 +239,7 @@ def _new_row(
         reason=_("Asked for"),
         candidates=[c.as_json() for c in wanted],
         wanted=[c.as_json() for c in wanted],
-        image_id="" if snapshot or preset.images else preset.image_id,
+        image_id="" if snapshot else preset.image_in(settings.AWS_REGION),
         restored_from=snapshot,
         spot=preset.market == Preset.Market.SPOT,
         disk_gb=disk_gb,

@@ -1,12 +1,14 @@
 """A staff machine becomes the course's image; machines that there are keep what they run from."""
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from cloud.base import Refused, Transient
-from instances import course_images, services
+from instances import course_images, services, sweeps
 from instances.disk_rules import Standing
-from instances.models import CourseImage, Instance
+from instances.models import CourseImage, Instance, Preset
 from instances.refusals import LaunchRefused
+from instances.states import State
 from tests.instances.conftest import Stage, fresh
 
 
@@ -67,10 +69,156 @@ def test_what_aws_refuses_is_said(stage: Stage) -> None:
     assert (image.standing, image.reason) == (Standing.FAILED, "UnauthorizedOperation")
 
 
+def named(stage: Stage, **how: object) -> None:
+    """How the preset names its image, from now on."""
+    Preset.objects.filter(pk=stage.preset.pk).update(**{"image_id": "", "images": {}, "image_parameters": [], **how})
+    stage.preset.refresh_from_db()
+
+
+def make_default(stage: Stage, image: CourseImage) -> int:
+    return course_images.make_default(image, [stage.preset], who=stage.cast.ta.user, now=stage.now)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"images": {"us-east-1": "ami-old", "us-west-2": "ami-west"}},
+        {"images": {"us-east-1": "ami-old", "us-west-2": "ami-west"}, "image_id": "ami-older"},
+        {"images": {"us-west-2": "ami-west"}, "image_id": "ami-old"},
+        {"image_parameters": ["/course/ami-id"]},
+    ],
+)
+def test_the_default_is_what_launches_begin_with_however_the_preset_named_its_image(
+    stage: Stage, how: dict[str, object]
+) -> None:
+    stage.cloud.catalog.images["/course/ami-id"] = "ami-old"
+    image = saved(stage)
+    named(stage, **how)
+    assert make_default(stage, image) == 1
+    stage.preset.refresh_from_db()
+    assert stage.machine(stage.launch()).spec.image_id == image.image_id
+    assert make_default(stage, image) == 1  # said twice, it is as true
+    stage.preset.refresh_from_db()
+    assert stage.preset.images.get("us-west-2") == ("ami-west" if "images" in how else None)  # another region's
+
+
+def test_a_preset_whose_disk_is_too_small_is_not_counted(stage: Stage) -> None:
+    image = saved(stage)
+    Preset.objects.update(disk_gb=image.size_gb - 1)
+    assert make_default(stage, image) == 0
+
+
+# ------------------------------------------------------------------ deleting
+def test_what_a_default_replaced_can_be_deleted(stage: Stage) -> None:
+    old = saved(stage)
+    named(stage, images={"us-east-1": "ami-old"}, image_id="ami-older")
+    make_default(stage, old)
+    new = CourseImage.objects.create(**values_of(old, image_id="ami-new", standing=Standing.KEPT))
+    make_default(stage, new)
+    course_images.request_delete(old)
+    with pytest.raises(LaunchRefused, match="Homework: T4 16 GB"):
+        course_images.request_delete(new)
+
+
+def values_of(image: CourseImage, **more: object) -> dict[str, object]:
+    same = ("course", "title", "instance", "wanted_at", "size_gb", "usd_hour")
+    return {**{name: getattr(image, name) for name in same}, **more}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_an_image_that_any_preset_names_is_not_deleted_and_all_of_them_are_told(stage: Stage, elsewhere: bool) -> None:
+    image = saved(stage)
+    named(stage, images={"us-east-1": image.image_id, "us-west-2": "ami-west"}, image_id="ami-course")
+    other = stage.cast.other_course if elsewhere else stage.cast.course  # its presets were copied to the next term
+    like = {"slug": "project", "name": "Project", "ceiling_usd_hour": 1, "enabled": False}
+    Preset.objects.create(course=other, image_id=image.image_id, **like)
+    with pytest.raises(LaunchRefused) as refused:
+        course_images.request_delete(image)
+    assert "“Homework: T4 16 GB”" in str(refused.value)
+    assert ("“Project” (Computer Vision)" if elsewhere else "“Project”") in str(refused.value)
+    image.refresh_from_db()
+    assert image.standing == Standing.KEPT
+
+
+def test_a_name_beneath_another_image_keeps_it_too(stage: Stage) -> None:
+    """Whoever takes that line away launches from it."""
+    image = saved(stage)
+    named(stage, images={"us-east-1": "ami-east"}, image_id=image.image_id)
+    with pytest.raises(LaunchRefused, match="Homework: T4 16 GB"):
+        course_images.request_delete(image)
+    use = course_images.uses([image])[image.pk]
+    assert (use.default_of, use.named_by) == ([], ["“Homework: T4 16 GB”"])
+
+
+def test_what_stands_for_another_region_is_no_use_of_it(stage: Stage, settings: Settings) -> None:
+    image = saved(stage)
+    named(stage, images={"us-west-2": image.image_id}, image_id="ami-course")
+    assert not course_images.uses([image])[image.pk].any
+    settings.AWS_REGION = "us-west-2"
+    assert course_images.uses([image])[image.pk].default_of == ["“Homework: T4 16 GB”"]
+
+
+def test_an_image_that_is_not_made_yet_is_nobodys(stage: Stage) -> None:
+    """It has no id; nor has a preset that names a parameter, or a launch whose parameter is not read yet."""
+    row = stopped_of_staff(stage)
+    made = course_images.request_image(row, "Spring", who=stage.cast.ta.user, now=stage.now)
+    named(stage, image_parameters=["/course/ami-id"])
+    assert stage.click_launch().image_id == ""
+    assert not course_images.uses([made])[made.pk].any
+
+
+def test_an_image_that_a_launch_in_the_queue_begins_with_is_not_deleted_until_it_runs(stage: Stage) -> None:
+    image = saved(stage)
+    named(stage, images={"us-east-1": image.image_id})
+    stage.cloud.fill()
+    asked = stage.click_launch()
+    waiting = stage.launch(stage.cast.other_student)
+    named(stage, image_id="ami-course")
+    for row in (asked, waiting):
+        assert (fresh(row).state, fresh(row).image_id) == (State.REQUESTED, image.image_id)
+    with pytest.raises(LaunchRefused, match="2 machines"):
+        course_images.request_delete(image)
+    stage.cloud.empty()
+    services.launch(asked.pk, cloud=stage.cloud, now=stage.now)
+    stage.later(600)
+    sweeps.queue(stage.cloud, stage.now)
+    assert {stage.machine(row).spec.image_id for row in (asked, waiting)} == {image.image_id}
+    course_images.request_delete(image)
+    rounds(stage)
+    image.refresh_from_db()
+    assert image.standing == Standing.DELETED
+
+
+def test_an_image_that_is_being_tried_out_is_not_deleted_and_one_that_was_called_off_keeps_nothing(
+    stage: Stage,
+) -> None:
+    image = saved(stage)
+    who = stage.cast.ta.user
+    tried = course_images.try_out(image, stage.cast.instructor, stage.preset, who=who, now=stage.now)
+    assert course_images.uses([image])[image.pk].launches == 1
+    with pytest.raises(LaunchRefused, match="One machine"):
+        course_images.request_delete(image)
+    services.request_terminate(tried, who=who, now=stage.now)
+    course_images.request_delete(image)
+
+
+def test_what_is_being_deleted_is_neither_tried_nor_made_the_default(stage: Stage) -> None:
+    """The page is older than the click on "delete"."""
+    seen, image = (one := saved(stage)), CourseImage.objects.get(pk=one.pk)
+    course_images.request_delete(image)
+    with pytest.raises(LaunchRefused, match="not ready"):
+        make_default(stage, seen)
+    with pytest.raises(LaunchRefused, match="not ready"):
+        course_images.try_out(seen, stage.cast.instructor, stage.preset, who=stage.cast.ta.user, now=stage.now)
+    stage.preset.refresh_from_db()
+    assert stage.preset.image_id == "ami-course"
+    assert not Instance.objects.filter(image_id=image.image_id).exists()
+
+
 def test_it_is_deleted_with_its_snapshot_but_not_while_a_preset_launches_from_it(stage: Stage) -> None:
     image = saved(stage)
     course_images.make_default(image, [stage.preset], who=stage.cast.ta.user, now=stage.now)
-    with pytest.raises(LaunchRefused, match="launches from it"):
+    with pytest.raises(LaunchRefused, match="Homework: T4 16 GB"):
         course_images.request_delete(image)
     stage.preset.refresh_from_db()
     stage.preset.image_id = "ami-course"

@@ -186,10 +186,12 @@ def test_keeping_does_not_go_beyond_the_longest_run(stage: Stage) -> None:
 
 
 # ------------------------------------------------------------------ image
-def test_the_image_is_of_this_region_and_frozen_with_the_first_question(stage: Stage) -> None:
+def test_the_image_is_of_this_region_and_frozen_with_the_click(stage: Stage) -> None:
     change(stage, images={"us-east-1": "ami-east", "us-west-2": "ami-west"})
-    row = stage.launch()
+    row = stage.click_launch()
     assert row.image_id == "ami-east"
+    change(stage, images={"us-east-1": "ami-newer"})
+    services.launch(row.pk, cloud=stage.cloud, now=stage.now)
     assert stage.machine(row).spec.image_id == "ami-east"
 
 
