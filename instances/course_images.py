@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cloud.base import Cloud, CloudError, NotFound, Transient
-from courses.models import STAFF_ROLES, Enrollment, User
+from courses.models import STAFF_ROLES, Course, Enrollment, User
 from instances import disk_books
+from instances.closing_records import Closing
 from instances.disk_rules import IN_MOTION, Standing
 from instances.models import CourseImage, Instance, Preset
 from instances.presets import change_preset
@@ -145,6 +146,15 @@ def _use(image: CourseImage, naming: Iterable[Preset], launches: int) -> Use:
         elif preset.image_id == image.image_id:
             named_by.append(name)
     return Use(default_of, named_by, launches)
+
+
+def heir_of(image: CourseImage) -> Course | None:
+    """The newest other course whose presets name it, copied from here: it needs the image when this one is closed."""
+    closing = Closing.objects.filter(called_off_at=None).values("course")
+    presets = Preset.objects.exclude(course=image.course).exclude(course__in=closing)
+    named = presets.filter(Q(image_id=image.image_id) | Q(**{f"images__{settings.AWS_REGION}": image.image_id}))
+    newest = named.select_related("course").order_by("-course__starts_on", "-course__pk").first()
+    return newest.course if newest and image.image_id else None
 
 
 # ------------------------------------------------------------------ calls, and the round that finishes them

@@ -9,13 +9,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from courses.models import Enrollment
+from courses.models import Course, Enrollment
 from instances import disk_books
 from instances.books import HOURS_PER_MONTH
 from instances.closing_records import Closing
 from instances.closing_rules import Step, next_step
 from instances.closing_statement import codes, images_there
 from instances.closing_steps import Found, closes_for, found, kept_until, machines_of
+from instances.course_images import heir_of
 from instances.disk_rules import COSTS, Standing
 from instances.home_rules import Standing as Home
 from instances.homes import not_cleared_of, offered
@@ -79,6 +80,7 @@ class Downloads:
 class Plan:
     people: Sequence[Person]  # who has a machine or a copy
     images: Sequence[CourseImage]
+    inherited: Sequence[tuple[CourseImage, Course]]  # and who launches from them
     codes: Sequence[dict[str, Any]]
     downloads: Downloads | None  # None: they are not offered
 
@@ -145,8 +147,9 @@ def plan(closing: Closing, now: datetime) -> Plan:
         if line.enrollment.pk in people:
             people[line.enrollment.pk].spent_usd = line.spent_usd
     by_name = sorted(people.values(), key=lambda person: (person.owner.name, person.owner.pk))
-    images = list(images_there(closing.course))
-    return Plan(by_name, images, codes(closing.course, now), _downloads(closing, now))
+    heirs = [(one, heir_of(one)) for one in images_there(closing.course)]
+    going, inherited = [one for one, heir in heirs if heir is None], [(one, heir) for one, heir in heirs if heir]
+    return Plan(by_name, going, inherited, codes(closing.course, now), _downloads(closing, now))
 
 
 def _downloads(closing: Closing, now: datetime) -> Downloads | None:

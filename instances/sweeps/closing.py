@@ -26,6 +26,7 @@ from instances.closing_steps import (
     step_of_copy,
     take_step,
 )
+from instances.course_images import heir_of
 from instances.disk_rules import COSTS, Standing
 from instances.models import CourseImage, DiskSnapshot, Preset
 from instances.presets import change_preset
@@ -122,7 +123,8 @@ def _images(closing: Closing, _cloud: Cloud, now: datetime) -> None:
 
 @transaction.atomic
 def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
-    """Presets no longer name it: copied to the next term, they would launch nothing. The images round deletes it."""
+    """Presets no longer name it: copied to the next term, they would launch nothing. The images round deletes it;
+    one that a next term names already becomes that course's."""
     closing = locked(closing_pk)
     if closing is None:
         return
@@ -130,7 +132,12 @@ def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
         elsewhere = {region: name for region, name in preset.images.items() if name != image.image_id}
         left = {"image_id": "" if preset.image_id == image.image_id else preset.image_id, "images": elsewhere}
         change_preset(preset, left, who=closing.who, now=now)  # writes only what is different
-    CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT).update(standing=Standing.DELETING)
+    kept = CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT)
+    heir = heir_of(image)
+    if heir:
+        kept.update(course=heir)
+    else:
+        kept.update(standing=Standing.DELETING)
 
 
 @transaction.atomic

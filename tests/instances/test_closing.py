@@ -11,17 +11,18 @@ from pytest_django.fixtures import Settings
 from cloud.base import Refused
 from courses.models import CourseEvent
 from credits.models import CodeWait, Letter
-from instances import closing, course_images, services, snapshots, sweeps
+from instances import closing, closing_statement, course_images, services, snapshots, sweeps
 from instances.closing import ClosingRefused
 from instances.closing_records import Closing
 from instances.closing_rules import CopyStep
 from instances.disk_rules import Standing
 from instances.limits import PersonLimits
-from instances.models import DiskSnapshot, Instance
+from instances.models import DiskSnapshot, Instance, Preset
 from instances.refusals import LaunchRefused
 from instances.restoring import request_restore
 from instances.states import State
 from instances.sweeps import closing as closing_round
+from portal.closing_plan import plan
 from spend.models import Charge, Hold
 from spend.services import budget_of, set_amount
 from tests.credits.conftest import make_batch
@@ -261,6 +262,28 @@ def test_an_archive_that_vanishes_is_made_again_before_anything_is_deleted(stage
     assert fresh(row).state == State.TERMINATED
     assert archive_of(row).cloud_id in stage.cloud.disks.kept
     assert DiskSnapshot.objects.filter(why=Why.CLOSING).count() == 2
+
+
+def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: Stage) -> None:
+    who = stage.cast.instructor
+    stage.now = END - timedelta(hours=30)
+    image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
+    rounds(stage, 3)
+    image.refresh_from_db()
+    course_images.make_default(image, [stage.preset], who=who.user, now=stage.now)
+    next_term = Preset.objects.get(pk=stage.preset.pk)
+    next_term.pk, next_term.course = None, stage.cast.other_course
+    next_term.save()
+    row = announce(stage)
+    assert plan(row, stage.now).images == []
+    stage.now = END
+    rounds(stage, 9)
+    image.refresh_from_db()
+    stage.preset.refresh_from_db()
+    assert (image.course, image.standing) == (stage.cast.other_course, Standing.KEPT)
+    assert stage.preset.image_id == ""
+    assert list(stage.cloud.disks.images_kept) == [image.image_id]
+    assert not closing_statement.images_there(stage.cast.course).exists()
 
 
 # ------------------------------------------------------------------ announced, moved, called off
