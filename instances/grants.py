@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from courses.models import EnrollmentStatus, User
@@ -116,25 +117,25 @@ def check_grant(cookie: str, slug: str, *, now: datetime) -> Access | None:
             instance__owner__user=F("user"),
             instance__owner__status=EnrollmentStatus.ACTIVE,
         )
-        .select_related("instance__tunnel")
+        .select_related("instance__tunnel", "user")
         .first()
     )
-    if grant is None or not _signed_in(grant.session_key, grant.user_id):
+    if grant is None or not _signed_in(grant.session_key, grant.user):
         return None
     machine = grant.instance
     return Access(machine.pk, machine.state, notebook_at(machine, now), vault.unseal(machine.notebook_token))
 
 
 def revoke_for_session(session_key: str, *, now: datetime) -> int:
-    return _revoke(NotebookGrant.objects.filter(session_key=session_key), now)
+    return _revoke(now, session_key=session_key)
 
 
 def revoke_for_instance(instance: Instance, *, now: datetime) -> int:
-    return _revoke(NotebookGrant.objects.filter(instance=instance), now)
+    return _revoke(now, instance=instance)
 
 
 def revoke_for_user(user: User, *, now: datetime) -> int:
-    return _revoke(NotebookGrant.objects.filter(user=user), now)
+    return _revoke(now, user=user)
 
 
 def purge(*, now: datetime) -> int:
@@ -145,18 +146,32 @@ def purge(*, now: datetime) -> int:
     return tickets + grants
 
 
-def _revoke(grants: QuerySet[NotebookGrant], now: datetime) -> int:
-    return grants.filter(revoked_at=None).update(revoked_at=now)
+@transaction.atomic
+def _revoke(now: datetime, **whose: object) -> int:
+    """Ends the grants, and the tickets that would become new ones within their minute; returns how many grants.
+
+    Tickets first: one that is being swapped at this moment is waited for, and then its grant is there to be ended.
+    """
+    NotebookTicket.objects.filter(used_at=None, **whose).delete()
+    return NotebookGrant.objects.filter(revoked_at=None, **whose).update(revoked_at=now)
 
 
-def _signed_in(session_key: str, user_id: int) -> bool:
-    """Whether the portal session that opened the notebook still is this person's.
+def _signed_in(session_key: str, user: User) -> bool:
+    """Whether the portal session that opened the notebook still is this person's, by what Django asks of one.
 
     Asks the configured session engine instead of hearing of sign-outs: a session also ends by expiry, by a
-    purge or by an operator, and none of these tells anybody.
+    purge or by an operator, and none of these tells anybody. Nor does its row go with a new password, by which
+    sign-out everywhere ends the sessions of other browsers: only their hash is the person's no more.
+    Not by `auth.get_user`: under a new SECRET_KEY that moves the session to a key of which its browser never hears.
     """
-    store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    return str(store.load().get(SESSION_KEY, "")) == str(user_id)
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
+    if str(session.get(SESSION_KEY, "")) != str(user.pk):
+        return False
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return False
+    bound_to = session.get(HASH_SESSION_KEY) or ""
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return any(constant_time_compare(bound_to, one) for one in hashes)
 
 
 def _digest(secret: str) -> str:

@@ -81,8 +81,8 @@ def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
         # A session is bound to the (unusable) password: a new one ends them all, this one too.
         user.set_unusable_password()
         user.save(update_fields=["password"])
+        grants.revoke_for_user(user, now=now)
         note("signed_out_everywhere", kind=Kind.SIGN_IN, who=user, address=address_of(request), now=now)
-    grants.revoke_for_user(user, now=now)
     ssh_access.remove_keys(user, list(user.ssh_keys.all()), address=address_of(request), now=now)
     logout(request)
     messages.success(request, _("You are signed out everywhere. Open notebooks are closed; your machines go on."))
