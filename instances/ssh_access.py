@@ -62,10 +62,11 @@ def add_key(user: User, text: str, *, address: str | None, now: datetime) -> Ssh
         parsed = parse(text)
     except BadKey as error:
         raise KeyRefused(_words(str(error.args[0]))) from error
-    if user.ssh_keys.count() >= KEYS_MOST:
-        raise KeyRefused(_("You have %(n)s keys already. Remove one first.") % {"n": KEYS_MOST})
     try:
         with transaction.atomic():
+            _refuse_if_signed_out(user)
+            if user.ssh_keys.count() >= KEYS_MOST:
+                raise KeyRefused(_("You have %(n)s keys already. Remove one first.") % {"n": KEYS_MOST})
             key = SshKey.objects.create(
                 user=user,
                 name=parsed.name,
@@ -78,6 +79,16 @@ def add_key(user: User, text: str, *, address: str | None, now: datetime) -> Ssh
     except IntegrityError as error:
         raise KeyRefused(_("You have added this key already.")) from error
     return key
+
+
+def _refuse_if_signed_out(user: User) -> None:
+    """Under the lock of the person, whose password signing out everywhere changes before it takes their keys.
+
+    A script in a browser left signed in could have a request on its way at every moment: let in before, it would add a
+    key after, which no signing out would take.
+    """
+    if User.objects.select_for_update(no_key=True).get(pk=user.pk).password != user.password:
+        raise KeyRefused(_("You have signed out everywhere meanwhile. Sign in again, then add the key."))
 
 
 def remove_keys(user: User, keys: "list[SshKey]", *, address: str | None, now: datetime) -> None:

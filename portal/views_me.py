@@ -75,7 +75,10 @@ def my_data_zip(request: HttpRequest) -> FileResponse:
 @require_POST
 @signed_in
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
-    """Every browser's session and every open notebook of this person ends; machines go on as they are."""
+    """Every browser's session, every open notebook and every SSH key of this person ends; machines go on as they are.
+
+    In one transaction: whoever finds themselves signed out must not have keys left that still open their machines.
+    """
     user, now = person(request), timezone.now()
     with transaction.atomic():
         # A session is bound to the (unusable) password: a new one ends them all, this one too.
@@ -83,7 +86,7 @@ def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
         user.save(update_fields=["password"])
         grants.revoke_for_user(user, now=now)
         note("signed_out_everywhere", kind=Kind.SIGN_IN, who=user, address=address_of(request), now=now)
-    ssh_access.remove_keys(user, list(user.ssh_keys.all()), address=address_of(request), now=now)
+        ssh_access.remove_keys(user, list(user.ssh_keys.all()), address=address_of(request), now=now)
     logout(request)
     messages.success(request, _("You are signed out everywhere. Open notebooks are closed; your machines go on."))
     return redirect("account_login")
