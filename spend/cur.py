@@ -33,6 +33,7 @@ COLUMNS: dict[str, Sequence[str]] = {
 _OPTIONAL = ("currency", "quantity")
 USAGE_TYPES = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")  # before credits
 _TAG_KEYS = (f"user_{MACHINE_TAG.lower()}", f"user_{MACHINE_TAG}", f"user:{MACHINE_TAG}", MACHINE_TAG)
+MACHINE_LETTERS = 40  # of a tag, in our rows; AWS takes 256
 _BLOCK = 1024 * 1024  # bytes of CSV at once; the reader holds some 32 of them
 _ROWS = 65_536  # of Parquet at once
 
@@ -65,7 +66,7 @@ class Sums:
 
 @dataclass(slots=True)
 class Statement:
-    """What the files together say. `by` is by (UTC day, machine's tag or "", kind)."""
+    """What the files together say. `by` is by (UTC day, machine's tag, cut, or "", kind)."""
 
     lines: int = 0
     by: dict[tuple[date, str, str], Sums] = field(default_factory=lambda: defaultdict(Sums))
@@ -84,6 +85,15 @@ class Statement:
         if not self.by:
             raise NotAnExport(_("There is no line in this file."))
         return min(day for day, _machine, _kind in self.by), max(day for day, _machine, _kind in self.by)
+
+
+def cut_tag(tag: str | None) -> str:
+    """The tag as far as a row holds it. Cut before anything is summed: of two long names that begin alike (they are in
+    the account, whosever they are) each would else be a row, and the second is refused with all others.
+
+    No cut one can be a machine of ours: a slug is shorter.
+    """
+    return (tag or "")[:MACHINE_LETTERS]
 
 
 def read_export(paths: Sequence[Path]) -> Statement:
@@ -190,7 +200,7 @@ def _add(found: Statement, batch: "pyarrow.RecordBatch") -> None:
     keys = ["day", "type", "usage_type", "machine"]
     summed = table.group_by(keys, use_threads=False).aggregate([("usd", "sum"), ("quantity", "sum")])
     for row in summed.to_pylist():
-        key = (_day(row["day"]), row["machine"] or "", kind_of(row["usage_type"] or ""))
+        key = (_day(row["day"]), cut_tag(row["machine"]), kind_of(row["usage_type"] or ""))
         found.by[key].add(row["type"], row["usd_sum"] or Decimal(0), row["quantity_sum"] or Decimal(0))
     found.lines += batch.num_rows
 

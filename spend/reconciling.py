@@ -15,12 +15,13 @@ from pathlib import Path
 from django.db import transaction
 from django.db.models import BigIntegerField, F, Max, Sum
 from django.db.models.functions import Cast, Round, TruncDate
+from django.utils.translation import gettext as _
 
 from cloud.base import CloudError
-from cloud.costs import Costs
+from cloud.costs import Costs, DayTotal, UsageCost
 from courses.models import Course, Enrollment, User
 from spend.causes import Compared, cause_of, is_final
-from spend.cur import NotAnExport, Statement, Sums, read_export
+from spend.cur import NotAnExport, Statement, Sums, cut_tag, read_export
 from spend.metering import rounded
 from spend.models import ZERO, Charge, Correction, Drift, Hold, ProviderCost, ProviderDay, Reconciliation, Source
 
@@ -36,22 +37,29 @@ class _Ours:
 
 
 def reconcile_explorer(costs: Costs, *, now: datetime, who: User | None = None) -> Reconciliation:
-    """Ask Cost Explorer about the last LOOK_BACK days; two questions. An error is told on the row alone."""
+    """Ask Cost Explorer about the last LOOK_BACK days; two questions. What goes wrong is told on the row alone."""
     last = now.astimezone(UTC).date()
     first = last - timedelta(days=LOOK_BACK)
     look = Reconciliation(source=Source.COST_EXPLORER, first=first, last=last, at=now, who=who)
     try:
         told, totals = costs.usage(first, last), costs.totals(first, last)
+        return _take_in(look, _sums(told, totals), lines=len(told))
     except CloudError as error:
         return _failed(look, str(error))
+    except Exception as error:
+        return unforeseen(look, error)
+
+
+def _sums(told: Iterable[UsageCost], totals: Iterable[DayTotal]) -> dict[Key, Sums]:
     sums: dict[Key, Sums] = defaultdict(Sums)
     for one in told:
-        sums[one.day, one.machine, one.kind].usage_usd += one.usd
-        sums[one.day, one.machine, one.kind].quantity += one.quantity
+        found = sums[one.day, cut_tag(one.machine), one.kind]
+        found.usage_usd += one.usd
+        found.quantity += one.quantity
     for total in totals:  # by day only
         rest = sums[total.day, "", "other"]
         rest.credit_usd, rest.refund_usd, rest.other_usd = total.credit_usd, total.refund_usd, total.other_usd
-    return _take_in(look, sums, lines=len(told))
+    return sums
 
 
 def reconcile_export(paths: Sequence[Path], *, name: str, now: datetime, who: User | None = None) -> Reconciliation:
@@ -82,13 +90,32 @@ def _reconcile_period(costs: Costs, place: str, period: str, now: datetime) -> R
             return reconcile_export(paths, name=look.name, now=now) if paths else None
     except (CloudError, NotAnExport, ValueError) as error:
         return _failed(look, str(error))
+    except Exception as error:
+        return unforeseen(look, error)
+
+
+def unforeseen(look: Reconciliation, error: Exception) -> Reconciliation:
+    """On a row like all that goes wrong: without one the next beat asks again, at a price, and nobody reads why.
+
+    Of the error its kind alone: what it says may name what other people have in the account.
+    """
+    logger.error("reconciliation from %s broke off", look.source, exc_info=error)
+    said = _("An error of the portal itself (%(kind)s); its log says more.")
+    return _failed(look, said % {"kind": type(error).__name__})
 
 
 def _failed(look: Reconciliation, problem: str) -> Reconciliation:
+    """A row of its own: what the look itself has written is rolled back, or stands."""
     logger.warning("reconciliation from %s: %s", look.source, problem)
-    look.problem = problem[:300]
-    look.save()
-    return look
+    return Reconciliation.objects.create(
+        source=look.source,
+        first=look.first,
+        last=look.last,
+        at=look.at,
+        who=look.who,
+        name=look.name,
+        problem=problem[:300],
+    )
 
 
 @transaction.atomic
@@ -99,7 +126,7 @@ def _take_in(look: Reconciliation, sums: dict[Key, Sums], *, lines: int) -> Reco
             ProviderCost(
                 source=look.source,
                 day=day,
-                machine=machine[:40],
+                machine=machine,
                 kind=kind,
                 usage_usd=rounded(one.usage_usd),
                 quantity=one.quantity.quantize(Decimal("0.000001")),

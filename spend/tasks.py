@@ -11,8 +11,10 @@ from spend.trueing import note_credits_daily, true_up_daily
 @shared_task
 def daily_true_up() -> None:
     now = timezone.now()
-    true_up_daily(costs(), now)
-    note_credits_daily(course_account(), now)
+    try:
+        true_up_daily(costs(), now)
+    finally:  # the alarm before credit ends must not wait for another question's answer
+        note_credits_daily(course_account(), now)
 
 
 @shared_task

@@ -11,7 +11,7 @@ from cloud.costs import Costs
 from courses.models import User
 from spend.corrections import book_all
 from spend.models import AccountCredit, Correction, Reconciliation, Source
-from spend.reconciling import due, reconcile_explorer, reconcile_place
+from spend.reconciling import due, reconcile_explorer, reconcile_place, unforeseen
 from spend.refusals import BudgetRefused
 
 logger = logging.getLogger(__name__)
@@ -30,15 +30,17 @@ def true_up_daily(costs: Costs, now: datetime) -> list[Reconciliation]:
 
 
 def true_up(costs: Costs, *, now: datetime, who: User | None = None) -> list[Reconciliation]:
-    """Look at every source that the settings name, and book what is final."""
+    """Look at every source that the settings name, and book what is final. What goes wrong is a look with a problem."""
     looks = []
     if settings.COST_EXPLORER:
         looks.append(reconcile_explorer(costs, now=now, who=who))
     if settings.COST_EXPORT:
         looks += reconcile_place(costs, settings.COST_EXPORT, now=now)
-    for look in looks:
-        if not look.problem:
+    for look in [one for one in looks if not one.problem]:
+        try:
             book_final(look, now=now)
+        except Exception as error:
+            looks.append(unforeseen(look, error))
     return looks
 
 
