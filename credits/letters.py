@@ -4,22 +4,17 @@ Two workers send none twice, and a mail server that is down loses none. Only a p
 letter and writing that down sends it again.
 """
 
-import logging
 from datetime import datetime
-from smtplib import SMTPRecipientsRefused, SMTPResponseException
 
-from django.core.mail import EmailMessage, get_connection
-from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail import EmailMessage
 from django.db import models
 from django.db.models import Q
 
 from credits import outbox
+from credits.mail_round import send_each
 from credits.outbox import Clock
 
-logger = logging.getLogger(__name__)
-
 _AT_ONCE = 200
-_ROUND_SECONDS = 120.0  # well below the lease: what a round has taken, it sends while the lease lasts
 
 
 class Letter(models.Model):
@@ -55,44 +50,16 @@ def send_due(now: datetime) -> int:
     letters = list(outbox.due(Letter, now)[:_AT_ONCE])
     if not letters:  # most rounds: no reason to call on the mail server
         return 0
-    clock, sent = Clock(now), 0
-    connection = get_connection()
-    try:
-        connection.open()  # one for the whole round
-        for letter in letters:
-            if clock.seconds() > _ROUND_SECONDS:
-                break
-            if outbox.take(letter, clock.now()):
-                sent += _send(letter, connection, clock)
-    except OSError as error:
-        logger.warning("mail server: %s; letters are tried again", error)
-    finally:
-        _close(connection)
-    return sent
+    clock = Clock(now)
 
+    def again(letter: Letter, _is_server: bool) -> None:
+        Letter.objects.filter(pk=letter.pk).update(claimed_until=clock.now() + outbox.pause(letter.attempts))
 
-def _send(letter: Letter, connection: BaseEmailBackend, clock: Clock) -> int:
-    """1 when it went out. Raises OSError when the mail server as a whole is out of order."""
-    this = Letter.objects.filter(pk=letter.pk)
-    try:
-        EmailMessage(letter.subject, letter.body, to=[letter.to], connection=connection).send()
-    except Exception as error:
-        this.update(claimed_until=clock.now() + outbox.pause(letter.attempts))
-        if isinstance(error, OSError) and not _is_about_one_letter(error):
-            raise
-        logger.exception("letter %s is tried again", letter.pk)
-        return 0
-    this.update(sent_at=clock.now(), claimed_until=None)
-    return 1
-
-
-def _is_about_one_letter(error: OSError) -> bool:
-    """An address that the server refuses says nothing about the other letters."""
-    return isinstance(error, SMTPResponseException | SMTPRecipientsRefused)
-
-
-def _close(connection: BaseEmailBackend) -> None:
-    try:
-        connection.close()
-    except OSError as error:
-        logger.warning("mail server: %s", error)
+    return send_each(
+        letters,
+        take=lambda letter: outbox.take(letter, clock.now()),
+        compose=lambda letter: EmailMessage(letter.subject, letter.body, to=[letter.to]),
+        sent=lambda letter: Letter.objects.filter(pk=letter.pk).update(sent_at=clock.now(), claimed_until=None),
+        again=again,
+        clock=clock,
+    )

@@ -1,41 +1,37 @@
 """The outbox: sends the mails that events ask for. Two workers send none twice, and a mail server that is down loses
 none. Only a process that dies between sending and writing it down sends one again."""
 
-import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.core.mail import EmailMessage
-from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from credits.mail_round import send_each
+from credits.outbox import Clock
 from instances.models import InstanceEvent
 from instances.notices import message
-from instances.sweeps.rounds import if_any, sweep_over
+from instances.sweeps.rounds import beat, if_any
 
-logger = logging.getLogger(__name__)
-
-CLAIM = timedelta(minutes=5)  # longer than the mail timeouts of one claim: who claimed it is dead
+CLAIM = timedelta(minutes=5)  # longer than the mail timeout: who claimed it is dead, or its address was refused
 TOO_LATE = timedelta(days=2)  # nobody is helped by an older one
 _AT_ONCE = 500
-_CLAIMED_AT_ONCE = 10  # even if each runs into the mail timeout
 
 
 def notices(now: datetime) -> int:
-    return sweep_over("notices", _claimed(now), lambda event: _send(event, now), now=now)
-
-
-def _claimed(now: datetime) -> Iterator[InstanceEvent]:
-    """Those that nobody else sends; a few at a time, so that the last of them is sent before its claim is over."""
+    clock = Clock(now)
     due = _due(now).select_related("instance__preset", "instance__course").order_by("pk")
     events = list(if_any(due[:_AT_ONCE]))
-    for first in range(0, len(events), _CLAIMED_AT_ONCE):
-        some = events[first : first + _CLAIMED_AT_ONCE]
-        with transaction.atomic():
-            free = _due(now).filter(pk__in=[event.pk for event in some]).select_for_update(no_key=True)
-            ours = set(free.order_by("pk").values_list("pk", flat=True))
-            InstanceEvent.objects.filter(pk__in=ours).update(mail_claimed_at=now)
-        yield from (event for event in some if event.pk in ours)
+    if events:  # most rounds: no reason to call on the mail server
+        send_each(
+            events,
+            take=lambda event: bool(_due(clock.now()).filter(pk=event.pk).update(mail_claimed_at=clock.now())),
+            compose=_compose,
+            sent=lambda event: InstanceEvent.objects.filter(pk=event.pk).update(mailed_at=clock.now()),
+            again=_again,
+            clock=clock,
+        )
+    beat("notices", len(events), seconds=clock.seconds(), now=now)
+    return len(events)
 
 
 def _due(now: datetime) -> QuerySet[InstanceEvent]:
@@ -44,13 +40,12 @@ def _due(now: datetime) -> QuerySet[InstanceEvent]:
     return waiting.filter(at__gte=now - TOO_LATE)
 
 
-def _send(event: InstanceEvent, now: datetime) -> None:
-    this = InstanceEvent.objects.filter(pk=event.pk)
+def _compose(event: InstanceEvent) -> EmailMessage:
     subject, body = message(event)
-    try:
-        EmailMessage(subject, body, to=[event.mail_to]).send()
-    except OSError as error:  # smtplib's errors are OSErrors
-        logger.warning("mail of event %s is tried again: %s", event.pk, error)
-        this.update(mail_claimed_at=None)
-        return
-    this.update(mailed_at=now)
+    return EmailMessage(subject, body, to=[event.mail_to])
+
+
+def _again(event: InstanceEvent, is_server: bool) -> None:
+    """At once when the server is there again; what is refused by itself stays claimed for its minutes."""
+    if is_server:
+        InstanceEvent.objects.filter(pk=event.pk).update(mail_claimed_at=None)

@@ -11,7 +11,7 @@ import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
-from credits import letters, outbox
+from credits import letters, mail_round, outbox
 from credits.letters import Letter, send_due, write
 from credits.outbox import LEASE, TOO_LATE
 from tests.credits.conftest import NOW
@@ -123,7 +123,7 @@ def _two_rounds(folder: str) -> list[str]:
             return len(messages)
 
     def work(get_connection) -> int:
-        letters.get_connection = get_connection
+        mail_round.get_connection = get_connection
         return send_due(NOW)
 
     done = race([partial(work, Slow)] * 2)
@@ -160,7 +160,7 @@ def test_a_worker_killed_before_it_sends_loses_no_letter(tmp_path) -> None:
                 time.sleep(5)
                 return 0
 
-        letters.get_connection = Dies
+        mail_round.get_connection = Dies
         send_due(NOW)
 
     [died] = race([killed_while_sending])
@@ -173,5 +173,5 @@ def test_a_round_with_nothing_due_leaves_the_mail_server_alone(db: None, monkeyp
     def connect() -> None:
         raise AssertionError("nobody has written anything")
 
-    monkeypatch.setattr(letters, "get_connection", connect)
+    monkeypatch.setattr(mail_round, "get_connection", connect)
     assert letters.send_due(NOW) == 0

@@ -1,11 +1,15 @@
 """Mails that go out once and are never lost, and what pages ask: steps, accrued money, the published bound."""
 
+import socket
 from datetime import timedelta
 from decimal import Decimal
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
+from pytest_django.fixtures import Settings
 
 from instances import bounds, queries, sweeps
 from instances.models import InstanceEvent
@@ -54,7 +58,52 @@ def test_a_mail_server_that_is_down_loses_none(stage: Stage, monkeypatch: pytest
     sweeps.notices(stage.now)
     assert len(mail.outbox) == 1
     event.refresh_from_db()
-    assert event.mailed_at == stage.now
+    assert timedelta(0) <= event.mailed_at - stage.now < timedelta(seconds=5)
+
+
+def test_a_mail_server_that_takes_calls_and_says_nothing_is_waited_for_once_a_round(
+    stage: Stage, settings: Settings
+) -> None:
+    """Forty time-outs, a round each minute: no process would be left to stop machines."""
+    row = stage.running()
+    for n in range(40):
+        tell(row, InstanceEvent.Kind.TROUBLE, reason=f"{n}", now=stage.now, mail_to=f"s{n}@demo.edu")
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = silent.getsockname()
+        settings.EMAIL_TIMEOUT = 0.2
+        sweeps.notices(stage.now)
+        silent.settimeout(0)
+        silent.accept()
+        with pytest.raises(BlockingIOError):  # nobody called a second time
+            silent.accept()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    stage.later(60)
+    sweeps.notices(stage.now)
+    assert len({letter.to[0] for letter in mail.outbox if letter.to[0].endswith("@demo.edu")}) == 40
+
+
+def test_an_address_that_is_refused_keeps_nobody_elses_mail_and_is_tried_again_after_minutes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, tries = stage.running(), []
+    for to in ("gone@demo.edu", "there@demo.edu"):
+        tell(row, InstanceEvent.Kind.TROUBLE, reason="x", now=stage.now, mail_to=to)
+    plain = EmailBackend.send_messages
+
+    def picky(backend: EmailBackend, messages: list[EmailMessage]) -> int:
+        if messages[0].to == ["gone@demo.edu"]:
+            tries.append(stage.now)
+            raise SMTPRecipientsRefused({"gone@demo.edu": (550, b"no such user")})
+        return plain(backend, messages)
+
+    monkeypatch.setattr(EmailBackend, "send_messages", picky)
+    first = stage.now
+    for _minute in range(7):
+        sweeps.notices(stage.now)
+        stage.later(60)
+    assert [letter.to for letter in mail.outbox].count(["there@demo.edu"]) == 1
+    assert [round((at - first) / timedelta(minutes=1)) for at in tries] in ([0, 5], [0, 6])
 
 
 def test_a_worker_that_died_while_sending_leaves_it_to_another(stage: Stage) -> None:
