@@ -269,7 +269,7 @@ class FakeCloud:
             if known:
                 return self._again(self._settled()[known], spec)
             self._check_spec(spec)
-            self._check_room(spec.instance_type, spec.zone)
+            self._check_room(spec.instance_type, spec.zone, spot=bool(spec.spot_usd_hour))
             machine = self._make(spec)
             self._machines[machine.cloud_id] = machine
             self._by_token[spec.token, spec.zone] = machine.cloud_id
@@ -292,12 +292,14 @@ class FakeCloud:
         if spec.zone not in offered:
             raise NotOffered(f"{spec.instance_type} is not supported in {spec.zone}.", code="Unsupported")
 
-    def _check_room(self, instance_type: str, zone: str) -> None:
-        wanted, bucket = _vcpus(instance_type), quota_of(instance_type)
-        up = [m.spec.instance_type for m in self._settled().values() if m.state in _QUOTA_COUNTS]
-        used = sum(_vcpus(one) for one in up if quota_of(one) == bucket)
+    def _check_room(self, instance_type: str, zone: str, *, spot: bool) -> None:
+        wanted, bucket = _vcpus(instance_type), quota_of(instance_type, spot=spot)
+        up = [m for m in self._settled().values() if m.state in _QUOTA_COUNTS and bool(m.spot_request) == spot]
+        used = sum(_vcpus(m.spec.instance_type) for m in up if quota_of(m.spec.instance_type, spot=spot) == bucket)
         allowed = self.catalog.vcpus.get(bucket.code if bucket else "", self.vcpu_quota)
         if allowed is not None and used + wanted > allowed:
+            if spot:
+                raise QuotaReached("Max spot instance count exceeded", code="MaxSpotInstanceCountExceeded")
             text = f"You have requested more vCPU capacity than your current vCPU limit of {allowed} allows."
             raise QuotaReached(text, code="VcpuLimitExceeded")
         if any((t, z) in self._full for t in (instance_type, _EVERYWHERE) for z in (zone, _EVERYWHERE)):
@@ -338,7 +340,7 @@ class FakeCloud:
 
     def _start(self, machine: FakeMachine, now: datetime) -> None:
         if machine.state is CloudState.STOPPED:
-            self._check_room(machine.instance_type, machine.spec.zone)
+            self._check_room(machine.instance_type, machine.spec.zone, spot=bool(machine.spot_request))
         machine.start(now)
 
     def _batch(self, op: str, cloud_ids: Sequence[str], act: Callable[[FakeMachine, datetime], None]) -> list[Outcome]:

@@ -71,28 +71,34 @@ def check_type(instance_type: str, zone: str) -> None:
         raise Ec2Error("Unsupported", text)
 
 
-def check_quota(wanted: Iterable[str], machines: Iterable[Machine], vcpus_of: Callable[[str], int]) -> None:
-    """Each family of types has a quota of its own."""
-    asked: Counter[str] = Counter()
-    for instance_type in wanted:
-        asked[_bucket(instance_type)] += vcpus(instance_type)
-    used: Counter[str] = Counter()
+def check_quota(
+    wanted: Iterable[tuple[str, bool]], machines: Iterable[Machine], vcpus_of: Callable[[str], int]
+) -> None:
+    """Each family of types has a quota of its own, on demand and Spot apart. `wanted`: types, and whether Spot."""
+    asked: Counter[tuple[str, bool]] = Counter()
+    for instance_type, spot in wanted:
+        asked[_bucket(instance_type, spot)] += vcpus(instance_type)
+    used: Counter[tuple[str, bool]] = Counter()
     for one in machines:
         if one.state in UP:
-            used[_bucket(one.instance_type)] += vcpus(one.instance_type)
+            used[_bucket(one.instance_type, bool(one.spot_request))] += vcpus(one.instance_type)
     for bucket, number in asked.items():
-        _check_bucket(used[bucket] + number, vcpus_of(bucket))
+        code, spot = bucket
+        _check_bucket(used[bucket] + number, vcpus_of(code), spot)
 
 
-def _bucket(instance_type: str) -> str:
-    found = quota_of(instance_type)
-    return found.code if found else ""
+def _bucket(instance_type: str, spot: bool) -> tuple[str, bool]:
+    found = quota_of(instance_type, spot=spot)
+    return found.code if found else "", spot
 
 
-def _check_bucket(wanted: int, quota: int) -> None:
-    if wanted > quota:
-        text = (
-            f"You have requested more vCPU capacity than your current vCPU limit of {quota} allows for the instance "
-            "bucket that the specified instance type belongs to."
-        )
-        raise Ec2Error("VcpuLimitExceeded", text)
+def _check_bucket(wanted: int, quota: int, spot: bool) -> None:
+    if wanted <= quota:
+        return
+    if spot:
+        raise Ec2Error("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+    text = (
+        f"You have requested more vCPU capacity than your current vCPU limit of {quota} allows for the instance "
+        "bucket that the specified instance type belongs to."
+    )
+    raise Ec2Error("VcpuLimitExceeded", text)

@@ -70,7 +70,8 @@ class World:
             if known:
                 return self._again(self.machines[known], request)
             check_type(request.instance_type, request.zone)
-            check_quota([request.instance_type], self.machines.values(), self.vcpus_of)
+            spot = request.spot or bool(request.spot_request)
+            check_quota([(request.instance_type, spot)], self.machines.values(), self.vcpus_of)
             machine = self._new(request, now)
             self._base.make(machine)
             self._take_in(machine)
@@ -156,7 +157,8 @@ class World:
                 if one.reclaimed:
                     raise Ec2Error("IncorrectSpotRequestState", f"Only Spot itself starts {one.cloud_id} again.")
             cold = [one for one in machines if one.state == "stopped"]
-            check_quota([one.instance_type for one in cold], self.machines.values(), self.vcpus_of)
+            wanted = [(one.instance_type, bool(one.spot_request)) for one in cold]
+            check_quota(wanted, self.machines.values(), self.vcpus_of)
             for one in cold:
                 check_type(one.instance_type, one.zone)
             return [self._start_one(one) for one in machines]

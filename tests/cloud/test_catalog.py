@@ -11,7 +11,7 @@ from cloud.prices import known_types
 from cloud.quotas import quota_of
 from tests.cloud.conftest import Stage, spec
 
-G, P, SPOT_P5 = "L-DB2E81BA", "L-417A185B", "L-C4BD4855"
+G, P, SPOT_P, SPOT_P5 = "L-DB2E81BA", "L-417A185B", "L-7212CCBC", "L-C4BD4855"
 
 
 def test_a_quota_is_told_with_its_name_and_its_vcpus(stage: Stage) -> None:
@@ -31,6 +31,22 @@ def test_each_family_has_a_quota_of_its_own(stage: Stage) -> None:
     with pytest.raises(QuotaReached):
         stage.cloud.run(spec(stage, instance_type="p4d.24xlarge"))
     assert stage.cloud.run(spec(stage)).cloud_id
+
+
+def test_spot_and_on_demand_have_quotas_of_their_own(stage: Stage) -> None:
+    on_demand, spot = {"instance_type": "p4d.24xlarge"}, {"instance_type": "p4d.24xlarge", "spot_usd_hour": "50.000000"}
+    stage.set_quota_of(P, 96)
+    stage.set_quota_of(SPOT_P, 0)
+    with pytest.raises(QuotaReached) as refused:
+        stage.cloud.run(spec(stage, **spot))
+    assert refused.value.code == "MaxSpotInstanceCountExceeded"
+    assert stage.cloud.run(spec(stage, **on_demand)).cloud_id
+    stage.set_quota_of(SPOT_P, 96)
+    request = stage.cloud.run(spec(stage, **spot)).spot_request
+    with pytest.raises(QuotaReached) as refused:
+        stage.cloud.run(spec(stage, **on_demand))
+    assert refused.value.code == "VcpuLimitExceeded"
+    stage.cloud.cancel_spot([request])  # or another machine comes when this one is terminated
 
 
 def test_a_larger_quota_is_asked_for_once_and_given_when_aws_says_so(stage: Stage) -> None:
