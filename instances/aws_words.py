@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import CloudError, QuotaReached
 from instances.launch_rules import Candidate
+from instances.models import Instance
 
 _ENCODED = "Encoded authorization failure message"
 _LONGEST = 500
@@ -24,14 +25,15 @@ def refused_words(error: CloudError) -> str:
     return _("AWS refused this machine (%(text)s). Nothing was charged. The course staff has been told.") % values
 
 
-def none_there(error: CloudError, instance_type: str, zone: str, then: Candidate | None) -> str:
-    """One zone or quota is full: which, and what is asked for next."""
-    values = {"type": instance_type, "zone": zone}
-    said = (
-        _("AWS lets the course's account run no more machines like %(type)s at once.")
-        if isinstance(error, QuotaReached)
-        else _("AWS has no free %(type)s in %(zone)s right now.")
-    ) % values
+def none_there(error: CloudError, machine: Instance, then: Candidate | None) -> str:
+    """One zone or quota is full: which, and what is asked for next. On demand may have what Spot has not."""
+    values = {"type": machine.instance_type, "zone": machine.zone}
+    said = {
+        (True, False): _("AWS lets the course's account run no more machines like %(type)s at once."),
+        (True, True): _("AWS lets the course's account run no more Spot machines like %(type)s at once."),
+        (False, False): _("AWS has no free %(type)s in %(zone)s right now."),
+        (False, True): _("AWS has no free Spot %(type)s in %(zone)s right now."),
+    }[isinstance(error, QuotaReached), machine.spot] % values
     if then is None:
         next_one = _("That was the last one to ask for.")
     else:

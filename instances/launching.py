@@ -84,7 +84,7 @@ def _ask_on(machine: Instance, cloud: Cloud, now: datetime) -> None:
 
 
 def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime) -> bool:
-    wanted = open_to([Candidate.from_json(value) for value in machine.candidates], blocked)
+    wanted = open_to([Candidate.from_json(value) for value in machine.candidates], blocked, spot=machine.spot)
     if not wanted:
         queueing.join(machine, WaitsFor.CAPACITY, now=now)
         return False
@@ -134,7 +134,7 @@ def _freeze(
     if refused is None:
         reason = _("Asking AWS for %(type)s in %(zone)s") % {"type": chosen.instance_type, "zone": chosen.zone}
         return move(machine, State.LAUNCHING, reason=reason, who=None, now=now, **fields)
-    reason = none_there(refused, machine.instance_type, machine.zone, chosen)
+    reason = none_there(refused, machine, chosen)
     with transaction.atomic():
         if not same_attempt(machine).filter(state=State.LAUNCHING).update(**fields, reason=reason):
             return False
@@ -223,7 +223,7 @@ def _next_candidate(machine: Instance, error: CloudError, waits_for: WaitsFor, n
     if rest:
         return _freeze(machine, rest, now, refused=error)
     with transaction.atomic():
-        said = none_there(error, machine.instance_type, machine.zone, None)
+        said = none_there(error, machine, None)
         tell(machine, Kind.REFUSED, reason=said, now=now, facts=as_told(error))
         queueing.back(machine, waits_for, now=now)
     return False
@@ -231,8 +231,8 @@ def _next_candidate(machine: Instance, error: CloudError, waits_for: WaitsFor, n
 
 def _beyond_quota(machine: Instance, cloud: Cloud, error: CloudError, now: datetime) -> bool:
     """Other zones do not help, and no other type that counts in the same quota does."""
-    full = quota_of(machine.instance_type)
-    machine.candidates = [value for value in machine.candidates if quota_of(value[0]) != full]
+    full = quota_of(machine.instance_type, spot=machine.spot)
+    machine.candidates = [value for value in machine.candidates if quota_of(value[0], spot=machine.spot) != full]
     if not machine.candidates:
         queueing.tell_staff_of_quota(machine, door_for(cloud, machine), error, now=now)
     answered(machine)  # not before: while AWS is asked for the quota, nobody else asks for this machine

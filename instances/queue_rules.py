@@ -1,7 +1,8 @@
 """Who waits for a machine, in which order, for what, how long it may take. Pure.
 
 Fair means: nobody is asked for at AWS while somebody who came earlier waits for the same. The same is a type while AWS
-has none, all types of a quota while the quota is full, and everything while the account may launch nothing.
+has none, all types of a quota while the quota is full, and everything while the account may launch nothing. Spot and on
+demand are never the same: each has machines and quotas of its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ class Waiting:
     key: int
     types: frozenset[str]
     waits_for: WaitsFor
+    spot: bool
 
 
 Lanes = frozenset[str]
@@ -39,13 +41,13 @@ def lanes(one: Waiting) -> Lanes:
     if one.waits_for is WaitsFor.ACCOUNT:
         return frozenset({_EVERYTHING})
     if one.waits_for is WaitsFor.QUOTA:
-        return frozenset(_quota(name) for name in one.types)
-    return one.types
+        return frozenset(_quota(name, one.spot) for name in one.types)
+    return frozenset(_kind(name, one.spot) for name in one.types)
 
 
-def open_to(wanted: Iterable[Candidate], blocked: Lanes) -> list[Candidate]:
-    """The candidates that nobody ahead waits for, in their order."""
-    return [one for one in wanted if not _touches(one.instance_type, blocked)]
+def open_to(wanted: Iterable[Candidate], blocked: Lanes, *, spot: bool) -> list[Candidate]:
+    """The candidates that nobody ahead waits for, in their order. `spot`: the market of who wants them."""
+    return [one for one in wanted if not _touches(one.instance_type, spot, blocked)]
 
 
 def ahead_of(me: Waiting, waiting: Sequence[Waiting]) -> int:
@@ -54,7 +56,7 @@ def ahead_of(me: Waiting, waiting: Sequence[Waiting]) -> int:
     for one in waiting:
         if one.key == me.key:
             return count
-        count += any(_touches(name, lanes(one)) for name in me.types)
+        count += any(_touches(name, me.spot, lanes(one)) for name in me.types)
     return count
 
 
@@ -67,13 +69,17 @@ def next_try(tries: int, waits_for: WaitsFor, now: datetime) -> datetime:
     return now + min(_FIRST_PAUSE * 2 ** min(max(0, tries - 1), 8), _LONGEST_PAUSE)
 
 
-def _touches(instance_type: str, blocked: Lanes) -> bool:
-    return bool(blocked & {instance_type, _quota(instance_type), _EVERYTHING})
+def _touches(instance_type: str, spot: bool, blocked: Lanes) -> bool:
+    return bool(blocked & {_kind(instance_type, spot), _quota(instance_type, spot), _EVERYTHING})
 
 
-def _quota(instance_type: str) -> str:
-    found = quota_of(instance_type)
-    return f"quota {found.code if found else instance_type}"
+def _kind(instance_type: str, spot: bool) -> str:
+    return f"spot {instance_type}" if spot else instance_type
+
+
+def _quota(instance_type: str, spot: bool) -> str:
+    found = quota_of(instance_type, spot=spot)
+    return f"quota {found.code if found else _kind(instance_type, spot)}"
 
 
 # ------------------------------------------------------------------ how long

@@ -34,21 +34,21 @@ def in_queue() -> QuerySet[Instance]:
 
 def waiting_of(machine: Instance) -> Waiting:
     waits_for = WaitsFor(machine.queued_for or WaitsFor.CAPACITY)
-    return Waiting(machine.pk, frozenset(value[0] for value in machine.wanted), waits_for)
+    return Waiting(machine.pk, frozenset(value[0] for value in machine.wanted), waits_for, machine.spot)
 
 
 def lanes_ahead(machine: Instance) -> Lanes:
     """What others wait for already, for somebody who comes now."""
     found: frozenset[str] = frozenset()
     same = in_queue().filter(account=machine.account_id)  # another account's quota is no hindrance here
-    for one in same.only("wanted", "queued_for", "queued_at").exclude(pk=machine.pk):
+    for one in same.only("wanted", "queued_for", "queued_at", "spot").exclude(pk=machine.pk):
         found |= lanes(waiting_of(one))
     return found
 
 
 def join(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> bool:
     """A place behind all who wait, before AWS was asked at all. False when somebody else changed the row."""
-    reason = waiting_words(waits_for)
+    reason = waiting_words(waits_for, spot=machine.spot)
     soon = next_try(1, waits_for, now) if waits_for is WaitsFor.ACCOUNT else now
     place: dict[str, Any] = {"queued_at": now, "queued_for": waits_for, "next_try_at": soon, "reason": reason}
     with transaction.atomic():
@@ -65,7 +65,7 @@ def wait_for_account(machine: Instance, *, now: datetime) -> None:
     """Behind all who wait, or, who has a place, there: with the true reason, and asked for again after a pause."""
     if join(machine, WaitsFor.ACCOUNT, now=now):
         return
-    reason, soon = waiting_words(WaitsFor.ACCOUNT), next_try(1, WaitsFor.ACCOUNT, now)
+    reason, soon = waiting_words(WaitsFor.ACCOUNT, spot=machine.spot), next_try(1, WaitsFor.ACCOUNT, now)
     same = Instance.objects.filter(pk=machine.pk, state=State.REQUESTED, queued_at=machine.queued_at)
     same.update(queued_for=WaitsFor.ACCOUNT, next_try_at=soon, reason=reason)
 
@@ -82,14 +82,19 @@ def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, facts: dict[s
         "asked_at": None,
         "calling_until": None,
     }
-    reason = waiting_words(waits_for)
+    reason = waiting_words(waits_for, spot=machine.spot)
     return move(machine, State.REQUESTED, reason=reason, who=None, now=now, facts=facts, **place)
 
 
-def waiting_words(waits_for: WaitsFor) -> str:
+def waiting_words(waits_for: WaitsFor, *, spot: bool) -> str:
+    """Spot is named: on demand there may be machines, which the student can choose instead."""
     why = {
-        WaitsFor.CAPACITY: _("AWS has no free machine of this kind right now."),
-        WaitsFor.QUOTA: _("The course's AWS account already runs as many of these as AWS allows."),
+        WaitsFor.CAPACITY: _("AWS has no free Spot machine of this kind right now.")
+        if spot
+        else _("AWS has no free machine of this kind right now."),
+        WaitsFor.QUOTA: _("AWS lets the course's account run no more Spot machines of this kind at once.")
+        if spot
+        else _("The course's AWS account already runs as many of these as AWS allows."),
         WaitsFor.ACCOUNT: _("AWS lets the course's account launch nothing at the moment; the staff has been told."),
     }[waits_for]
     after = _("You are in the queue, and it starts by itself when your turn comes. Nothing is charged while you wait.")
@@ -110,17 +115,17 @@ def served(machine: Instance, *, now: datetime) -> None:
 
 def tell_staff_of_quota(machine: Instance, cloud: Cloud, error: CloudError, *, now: datetime) -> None:
     """With the numbers: what AWS allows, what runs, how many wait."""
-    name = quota_of(machine.instance_type)
+    name = quota_of(machine.instance_type, spot=machine.spot)
     if name is None or _told_lately({"quota": _in_account(name.code, machine)}, now):
         return
-    used = _vcpus_in_use(name, machine.account_id)
+    used = _vcpus_in_use(name, machine)
     facts = {"quota": _in_account(name.code, machine), "used": used, "allowed": _allowed(name, cloud)}
     values = {
         "quota": f"{name.name} ({name.code})",
         "allowed": _("an unknown number of") if facts["allowed"] is None else facts["allowed"],
         "used": facts["used"],
         "type": machine.instance_type,
-        "waiting": in_queue().exclude(pk=machine.pk).count() + 1,  # who is told of joins only after this
+        "waiting": _waiting_for(name, machine),
     }
     reason = _(
         "AWS's quota “%(quota)s” is full: %(allowed)s vCPUs are allowed, our own machines use %(used)s. "
@@ -151,13 +156,18 @@ def _told_lately(facts: dict[str, str], now: datetime) -> bool:
     return told.filter(**{f"facts__{name}": value}).exists()
 
 
-def _vcpus_in_use(name: QuotaName, account_id: int | None) -> int:
-    up = (
-        Instance.objects.filter(state__in=LIVE, account=account_id)
-        .exclude(cloud_id="")
-        .values_list("instance_type", flat=True)
-    )
-    known = [facts_of(one) for one in up if quota_of(one) == name]
+def _waiting_for(name: QuotaName, machine: Instance) -> int:
+    """How many want a type of this quota; `machine` counts, who joins only after staff are told."""
+    same = in_queue().filter(account=machine.account_id, spot=machine.spot).exclude(pk=machine.pk)
+    wanted = same.values_list("wanted", flat=True)
+    return 1 + sum(any(quota_of(value[0], spot=machine.spot) == name for value in values) for values in wanted)
+
+
+def _vcpus_in_use(name: QuotaName, machine: Instance) -> int:
+    """By our machines of the same account and market."""
+    same = Instance.objects.filter(state__in=LIVE, account=machine.account_id, spot=machine.spot)
+    up = same.exclude(cloud_id="").values_list("instance_type", flat=True)
+    known = [facts_of(one) for one in up if quota_of(one, spot=machine.spot) == name]
     return sum(facts.vcpu for facts in known if facts)
 
 

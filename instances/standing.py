@@ -37,7 +37,7 @@ def standing_of(machine: Instance, now: datetime) -> Standing | None:
         return None
     waiting = [
         waiting_of(one)
-        for one in in_queue().filter(account=machine.account_id).only("wanted", "queued_for", "queued_at")
+        for one in in_queue().filter(account=machine.account_id).only("wanted", "queued_for", "queued_at", "spot")
     ]
     place = ahead_of(waiting_of(machine), waiting) + 1
     ends = machine.queued_at + LONGEST
@@ -45,10 +45,10 @@ def standing_of(machine: Instance, now: datetime) -> Standing | None:
 
 
 def _past(machine: Instance, now: datetime) -> list[Past]:
-    """The last who waited for one of the same types, whatever came of it."""
+    """The last who waited for one of the same types in the same market, whatever came of it."""
     types = {value[0] for value in machine.wanted}
-    rows = Instance.objects.filter(queued_at__gte=now - LATELY).exclude(pk=machine.pk).order_by("-queued_at")
-    ended = rows.exclude(cloud_id="", state__in=(State.REQUESTED, State.LAUNCHING))
+    rows = Instance.objects.filter(queued_at__gte=now - LATELY, spot=machine.spot).exclude(pk=machine.pk)
+    ended = rows.order_by("-queued_at").exclude(cloud_id="", state__in=(State.REQUESTED, State.LAUNCHING))
     found = ended.values_list("wanted", "queued_at", "disk_since")[: 3 * _OTHERS]
     same = [(at, got) for wanted, at, got in found if types & {value[0] for value in wanted}]
     return [Past(max(got - at, timedelta(0)) if got and at else None) for at, got in same[:_OTHERS]]

@@ -44,7 +44,8 @@ class _Round:
             if machine.state == State.FAILED:
                 self._blocked[mine] = before
             return
-        if not self._is_due(machine) or not open_to([Candidate.from_json(one) for one in machine.wanted], before):
+        wanted = [Candidate.from_json(one) for one in machine.wanted]
+        if not self._is_due(machine) or not open_to(wanted, before, spot=machine.spot):
             return
         self.asked += 1
         take_turn(machine.pk, blocked=before, cloud=self.cloud, now=self.now)

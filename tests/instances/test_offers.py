@@ -101,6 +101,16 @@ def test_a_preset_is_checked_daily_and_says_what_is_missing(stage: Stage) -> Non
     assert "(L-DB2E81BA) to 4 vCPUs, for 1 × g4dn.xlarge" in verdict(stage).request
 
 
+def test_a_spot_preset_is_judged_by_spots_quota(stage: Stage) -> None:
+    stage.cloud.catalog.vcpus["L-3819A6DF"] = 0
+    look(stage)
+    assert verdict(stage).verdict == "ready"
+    Preset.objects.update(market=Preset.Market.SPOT)
+    days(stage, 1.1)
+    assert verdict(stage).verdict == "no-quota"
+    assert "ask AWS for at least 4 vCPUs of “All G and VT Spot Instance Requests”" in verdict(stage).words
+
+
 @pytest.mark.parametrize(
     ("change", "verdict_"),
     [({"instance_types": ["g5.xlarge"]}, "no-price"), ({"image_id": "ami-gone"}, "no-image")],

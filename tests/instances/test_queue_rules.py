@@ -12,12 +12,13 @@ NOON = datetime(2019, 3, 5, 12, tzinfo=UTC)
 CAPACITY, QUOTA, ACCOUNT = WaitsFor
 
 
-def waiting(key: int, *types: str, waits_for: WaitsFor = CAPACITY) -> Waiting:
-    return Waiting(key, frozenset(types), waits_for)
+def waiting(key: int, *types: str, waits_for: WaitsFor = CAPACITY, spot: bool = False) -> Waiting:
+    return Waiting(key, frozenset(types), waits_for, spot)
 
 
-def names(wanted: list[str], blocked: Waiting) -> list[str]:
-    return [c.instance_type for c in open_to([Candidate(n, "", Decimal(1)) for n in wanted], lanes(blocked))]
+def names(wanted: list[str], blocked: Waiting, *, spot: bool = False) -> list[str]:
+    asked = [Candidate(n, "", Decimal(1)) for n in wanted]
+    return [c.instance_type for c in open_to(asked, lanes(blocked), spot=spot)]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,43 @@ def names(wanted: list[str], blocked: Waiting) -> list[str]:
 )
 def test_nobody_is_asked_for_what_somebody_ahead_waits_for(ahead: Waiting, wanted: list[str], left: list[str]) -> None:
     assert names(wanted, ahead) == left
+
+
+@pytest.mark.parametrize("spot", [True, False])
+@pytest.mark.parametrize(
+    ("waits_for", "same", "other"),
+    [
+        (CAPACITY, ["g6.xlarge", "inf2.xlarge"], ["g4dn.xlarge", "g6.xlarge", "inf2.xlarge"]),
+        (QUOTA, ["inf2.xlarge"], ["g4dn.xlarge", "g6.xlarge", "inf2.xlarge"]),
+        (ACCOUNT, [], []),
+    ],
+)
+def test_spot_and_on_demand_do_not_stand_in_each_others_way(
+    waits_for: WaitsFor, same: list[str], other: list[str], spot: bool
+) -> None:
+    ahead, wanted = (
+        waiting(1, "g4dn.xlarge", waits_for=waits_for, spot=spot),
+        ["g4dn.xlarge", "g6.xlarge", "inf2.xlarge"],
+    )
+    assert names(wanted, ahead, spot=spot) == same
+    assert names(wanted, ahead, spot=not spot) == other
+
+
+@pytest.mark.parametrize("waits_for", [CAPACITY, QUOTA])
+def test_a_type_of_an_unknown_quota_is_two_kinds_in_two_markets(waits_for: WaitsFor) -> None:
+    ahead = waiting(1, "inf2.xlarge", waits_for=waits_for, spot=True)
+    assert names(["inf2.xlarge"], ahead, spot=True) == []
+    assert names(["inf2.xlarge"], ahead, spot=False) == ["inf2.xlarge"]
+
+
+def test_a_place_counts_nobody_of_the_other_market() -> None:
+    line = [
+        waiting(1, "g4dn.xlarge", waits_for=QUOTA, spot=True),
+        waiting(2, "g4dn.xlarge"),
+        waiting(3, "g6.xlarge", spot=True),
+        waiting(4, "g4dn.xlarge"),
+    ]
+    assert [ahead_of(one, line) for one in line] == [0, 0, 1, 1]
 
 
 def test_a_place_counts_those_who_wait_for_the_same() -> None:
