@@ -84,15 +84,16 @@ def _ask_on(machine: Instance, cloud: Cloud, now: datetime) -> None:
 
 
 def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime) -> bool:
-    wanted = open_to([Candidate.from_json(value) for value in machine.candidates], blocked, spot=machine.spot)
-    if not wanted:
+    wanted = [Candidate.from_json(value) for value in machine.candidates]
+    now_open = open_to(wanted, blocked, spot=machine.spot)
+    if not now_open:
         queueing.join(machine, WaitsFor.CAPACITY, now=now)
         return False
     door = door_for(cloud, machine)
     try:
         if not find_image(machine, cloud=cloud):
             return False
-        zones = {c.instance_type: door.zones_offering(c.instance_type) for c in wanted}
+        questions = _questions(now_open, wanted, door)
         image_id = machine.image_id or image_of(machine.preset, door)
     except (Refused, NotFound) as error:
         logger.error("%s: cannot be restored: %s", machine, error)
@@ -105,11 +106,23 @@ def _choose_first(machine: Instance, blocked: Lanes, cloud: Cloud, now: datetime
     except CloudError as error:
         logger.warning("%s: no zones or image yet: %s", machine, error)  # still REQUESTED: asked again
         return False
-    questions = in_zones(wanted, zones)
+    return _begin(machine, questions, image_id, now)
+
+
+def _questions(now_open: list[Candidate], wanted: list[Candidate], door: Cloud) -> list[Candidate] | None:
+    """To AWS, in order. Empty: only what others wait for is offered here; then it is waited for. None: nothing is."""
+    found = in_zones(now_open, {c.instance_type: door.zones_offering(c.instance_type) for c in now_open})
+    return found if found or any(door.zones_offering(c.instance_type) for c in wanted) else None
+
+
+def _begin(machine: Instance, questions: list[Candidate] | None, image_id: str, now: datetime) -> bool:
+    """True when the first question is frozen."""
     if not image_id:
         give_up(machine, _("The image of this preset is not to be had in this region."), now=now, staff=True)
-    elif not questions:
+    elif questions is None:
         give_up(machine, _("AWS offers this kind of machine in none of our zones."), now=now, staff=True)
+    elif not questions:
+        queueing.wait_behind(machine, now=now)
     else:
         return _freeze(machine, questions, now, image_id=image_id)
     return False

@@ -63,11 +63,23 @@ def join(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> bool:
 
 def wait_for_account(machine: Instance, *, now: datetime) -> None:
     """Behind all who wait, or, who has a place, there: with the true reason, and asked for again after a pause."""
-    if join(machine, WaitsFor.ACCOUNT, now=now):
-        return
-    reason, soon = waiting_words(WaitsFor.ACCOUNT, spot=machine.spot), next_try(1, WaitsFor.ACCOUNT, now)
+    if not join(machine, WaitsFor.ACCOUNT, now=now):
+        _stay(machine, WaitsFor.ACCOUNT, now=now)
+
+
+def wait_behind(machine: Instance, *, now: datetime) -> None:
+    """All that it could be asked for is what others wait for: behind them, or, who has a place, there. Looked at again
+    after a pause, not in every round. For nothing else any more, be it the account: until its turn comes, which may
+    take hours, that would hold up people who want other things."""
+    if not join(machine, WaitsFor.CAPACITY, now=now):
+        _stay(machine, WaitsFor.CAPACITY, now=now)
+
+
+def _stay(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> None:
+    """Where it stands, for this from now on; AWS was not asked for a machine. Nothing, when the row went on."""
+    reason, soon = waiting_words(waits_for, spot=machine.spot), next_try(1, waits_for, now)
     same = Instance.objects.filter(pk=machine.pk, state=State.REQUESTED, queued_at=machine.queued_at)
-    same.update(queued_for=WaitsFor.ACCOUNT, next_try_at=soon, reason=reason)
+    same.update(queued_for=waits_for, next_try_at=soon, reason=reason)
 
 
 def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, facts: dict[str, Any] | None = None) -> bool:

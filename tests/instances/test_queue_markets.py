@@ -57,6 +57,7 @@ def test_who_waits_for_a_machine_on_demand_keeps_nobody_from_spot(both: Stage) -
 
 def test_in_one_market_nobody_overtakes_as_ever(both: Stage) -> None:
     first = waiting(of(both, "spot"))
+    both.later(60)
     both.cloud.catalog.vcpus[SPOT_G] = 4
     second = waiting(both, both.cast.other_student)
     minutes(both, 1)
@@ -69,6 +70,7 @@ def test_the_round_serves_one_market_while_the_other_waits(both: Stage, first: s
     both.cloud.catalog.vcpus.clear()
     both.cloud.fill()
     ahead = waiting(of(both, first))
+    both.later(60)
     behind = waiting(of(both, "on-demand" if first == "spot" else "spot"), both.cast.other_student)
     both.cloud.empty()
     no_capacity(both, spot=first == "spot")
@@ -97,6 +99,7 @@ def test_a_place_counts_nobody_of_the_other_market(both: Stage) -> None:
     first = waiting(of(both, "spot"))
     both.cloud.fill()
     other = waiting(of(both, "on-demand"), both.cast.other_student)
+    both.later(60)
     second = waiting(of(both, "spot"), both.cast.ta)
     places = [standing_of(row, both.now).place for row in (first, other, second)]
     assert places == [1, 1, 2]
