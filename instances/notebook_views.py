@@ -66,7 +66,9 @@ def _waiting_page(request: HttpRequest, machine: Instance) -> HttpResponse:
         "machine": machine,
         "state": machine.state,
         "shown": _shown(machine),
-        "queue_words": waiting_words(WaitsFor(machine.queued_for or WaitsFor.CAPACITY), spot=machine.spot),
+        "queue_words": waiting_words(
+            WaitsFor(machine.queued_for or WaitsFor.CAPACITY), spot=machine.spot, tries=machine.queue_tries
+        ),
         "moving": machine.state in LIVE,
         "now": timezone.now(),
     }

@@ -48,7 +48,7 @@ def lanes_ahead(machine: Instance) -> Lanes:
 
 def join(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> bool:
     """A place behind all who wait, before AWS was asked at all. False when somebody else changed the row."""
-    reason = waiting_words(waits_for, spot=machine.spot)
+    reason = waiting_words(waits_for, spot=machine.spot, tries=0)
     soon = next_try(1, waits_for, now) if waits_for is WaitsFor.ACCOUNT else now
     place: dict[str, Any] = {"queued_at": now, "queued_for": waits_for, "next_try_at": soon, "reason": reason}
     with transaction.atomic():
@@ -77,7 +77,8 @@ def wait_behind(machine: Instance, *, now: datetime) -> None:
 
 def _stay(machine: Instance, waits_for: WaitsFor, *, now: datetime) -> None:
     """Where it stands, for this from now on; AWS was not asked for a machine. Nothing, when the row went on."""
-    reason, soon = waiting_words(waits_for, spot=machine.spot), next_try(1, waits_for, now)
+    reason = waiting_words(waits_for, spot=machine.spot, tries=machine.queue_tries)
+    soon = next_try(1, waits_for, now)
     same = Instance.objects.filter(pk=machine.pk, state=State.REQUESTED, queued_at=machine.queued_at)
     same.update(queued_for=waits_for, next_try_at=soon, reason=reason)
 
@@ -94,12 +95,17 @@ def back(machine: Instance, waits_for: WaitsFor, *, now: datetime, facts: dict[s
         "asked_at": None,
         "calling_until": None,
     }
-    reason = waiting_words(waits_for, spot=machine.spot)
+    reason = waiting_words(waits_for, spot=machine.spot, tries=tries)
     return move(machine, State.REQUESTED, reason=reason, who=None, now=now, facts=facts, **place)
 
 
-def waiting_words(waits_for: WaitsFor, *, spot: bool) -> str:
-    """Spot is named: on demand there may be machines, which the student can choose instead."""
+def waiting_words(waits_for: WaitsFor, *, spot: bool, tries: int) -> str:
+    """`tries`: how often AWS said no; before it was asked, no answer is made up. Spot is named: on demand there may be
+    machines, which the student can choose instead."""
+    after = _("You are in the queue, and it starts by itself when your turn comes. Nothing is charged while you wait.")
+    if waits_for is WaitsFor.CAPACITY and not tries:
+        before = _("Others came before you for such a machine.")
+        return f"{before} {after}"
     why = {
         WaitsFor.CAPACITY: _("AWS has no free Spot machine of this kind right now.")
         if spot
@@ -109,7 +115,6 @@ def waiting_words(waits_for: WaitsFor, *, spot: bool) -> str:
         else _("The course's AWS account already runs as many of these as AWS allows."),
         WaitsFor.ACCOUNT: _("AWS lets the course's account launch nothing at the moment; the staff has been told."),
     }[waits_for]
-    after = _("You are in the queue, and it starts by itself when your turn comes. Nothing is charged while you wait.")
     return f"{why} {after}"
 
 

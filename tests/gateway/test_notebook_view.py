@@ -145,6 +145,7 @@ def test_the_waiting_page_goes_on_when_the_state_changes_and_not_before(mine: In
 def test_who_waits_in_the_queue_is_not_told_that_the_machine_starts(mine: Instance) -> None:
     """It may take hours; and the page is opened anew when that changes, not while AWS is asked again."""
     Instance.objects.update(state=State.REQUESTED, cloud_id="", queued_at=timezone.now(), queued_for="capacity")
+    Instance.objects.update(queue_tries=1)
     client, poll = signed_in(mine.owner.user), {"path": "/lab", "state": STATE, "shown": "queue"}
     page = client.get(url_of(mine), {"path": "/lab"}).content.decode()
     assert "AWS has no free machine of this kind right now" in page
@@ -154,6 +155,12 @@ def test_who_waits_in_the_queue_is_not_told_that_the_machine_starts(mine: Instan
     assert client.get(url_of(mine), poll, headers={"HX-Request": "true"}).status_code == 204
     Instance.objects.update(cloud_id="i-1")
     assert client.get(url_of(mine), poll, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+
+
+def test_for_whom_aws_was_not_asked_yet_the_waiting_page_makes_up_no_answer(mine: Instance) -> None:
+    Instance.objects.update(state=State.REQUESTED, cloud_id="", queued_at=timezone.now(), queued_for="capacity")
+    page = signed_in(mine.owner.user).get(url_of(mine), {"path": "/lab"}).content.decode()
+    assert "Others came before you for such a machine" in page
 
 
 def test_a_launch_that_was_called_off_before_aws_answered_is_no_machine_that_stops(mine: Instance) -> None:

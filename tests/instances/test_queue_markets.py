@@ -157,6 +157,20 @@ def test_of_both_full_quotas_staff_hear_each_once(both: Stage) -> None:
     assert told == [SPOT_G, "L-DB2E81BA"]
 
 
+@pytest.mark.parametrize("market", ["spot", "on-demand"])
+def test_for_whom_aws_was_not_asked_yet_no_answer_of_aws_is_made_up(both: Stage, market: str) -> None:
+    """The first one waits for the quota: that there are no free machines would be false, and perhaps for hours."""
+    both.cloud.vcpu_quota = 0
+    waiting(of(both, market))
+    both.later(60)
+    row = waiting(both, both.cast.other_student)
+    assert row.reason.startswith("Others came before you for such a machine. You are in the queue")
+    both.cloud.vcpu_quota, both.cloud.catalog.vcpus[SPOT_G] = 4, 4
+    minutes(both, 2)
+    said = "run no more Spot machines of this kind" if market == "spot" else "as many of these as AWS allows"
+    assert said in fresh(row).reason
+
+
 def in_words(stage: Stage, who: Enrollment | None = None) -> tuple[str, str]:
     row = waiting(stage, who)
     return events(row, "refused")[-1].reason, row.reason

@@ -123,7 +123,7 @@ def test_one_who_waited_for_a_blocked_account_blocks_nobody_once_it_waits_for_ot
     assert row.queued_for == "account"
     minutes(stage, 6)
     assert (fresh(row).queued_for, fresh(row).queued_at) == ("capacity", row.queued_at)
-    assert "no free machine of this kind" in fresh(row).reason
+    assert "Others came before you" in fresh(row).reason
     stage.preset = other_preset(stage, "large", "p4d.24xlarge")
     assert stage.launch(stage.cast.ta).cloud_id
 
