@@ -148,7 +148,7 @@ def _sweep(me: Attacker) -> bool:
     from instances import sweeps
 
     me.cloud.later_to(me.now)
-    sweeps.repair(me.cloud, me.now, probe=lambda _address: True)
+    sweeps.repair(me.cloud, me.now, probe=lambda places: [True] * len(places))
     sweeps.lease(me.cloud, me.now)
     sweeps.meter(me.now)
     return True

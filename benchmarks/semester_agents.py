@@ -2,7 +2,7 @@
 watch. With `thin`, of a machine that goes on as it was only the trace of its last report is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,13 +77,13 @@ class Agents:
         machine.settle(self.clock.now)
         return machine.state is not CloudState.RUNNING
 
-    def answers(self, address: str) -> bool:
-        return any(
-            f"{machine.private_ip}:{NOTEBOOK_PORT}" == address
-            and self.hosts[machine.slug].boot_at + NOTEBOOK_AFTER <= self.clock.now
+    def answers(self, addresses: Sequence[str]) -> list[bool]:
+        up = {
+            f"{machine.private_ip}:{NOTEBOOK_PORT}"
             for machine in self.rows.values()
-            if machine.slug in self.hosts
-        )
+            if machine.slug in self.hosts and self.hosts[machine.slug].boot_at + NOTEBOOK_AFTER <= self.clock.now
+        }
+        return [address in up for address in addresses]
 
     def goes_away(self) -> None:
         """What the machines have said until now stands on the rows."""

@@ -169,7 +169,7 @@ def product_sweeps(stage: Stage) -> Steps:
     from instances import sweeps
 
     return [
-        ("repair", lambda: sweeps.repair(stage.cloud, now(), probe=lambda _address: True)),
+        ("repair", lambda: sweeps.repair(stage.cloud, now(), probe=lambda places: [True] * len(places))),
         ("idle", lambda: sweeps.idle(stage.cloud, now())),
         ("lease", lambda: sweeps.lease(stage.cloud, now())),
         ("meter", lambda: sweeps.meter(now())),

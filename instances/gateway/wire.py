@@ -96,7 +96,7 @@ def _text_bytes(data: bytes) -> int:
     return len(data) * (1 if data.isascii() else 4)
 
 
-def connector() -> TCPConnector:
-    made = TCPConnector(limit=0, limit_per_host=0)
+def connector(**more: Any) -> TCPConnector:
+    made = TCPConnector(limit=0, limit_per_host=0, **more)
     made._factory = partial(Wire, loop=made._loop)  # type: ignore[assignment]
     return made

@@ -1,10 +1,8 @@
 """The second eye: looks past silent agents, all at once, and writes down what was seen. Warns and stops nothing."""
 
-import http.client
 import json
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -20,30 +18,30 @@ from instances.models import Instance
 from instances.reaching import notebook_at
 from instances.second_eye import Kernel, Look, Measured, looked
 from instances.states import State
+from instances.sweeps.asking import Question, ask_all
 from instances.sweeps.rounds import sweep_over
 
 logger = logging.getLogger(__name__)
-Ask = Callable[[str, str], Sequence[Kernel] | None]  # `host:port` and token -> its kernels, None: no answer
+# Of each `host:port` and token, its notebook's kernels; None: no answer.
+Ask = Callable[[Sequence[tuple[str, str]]], Sequence[Sequence[Kernel] | None]]
 
-TIMEOUT = 3.0
-AT_ONCE = 32
-MOST_BYTES = 1_000_000
+SECONDS = 3.0
+MOST_BYTES = 200_000  # hundreds of kernels
 MEASURED = timedelta(minutes=15)  # the cloud's figures come minutes late
 
 
-def kernels_of(address: str, token: str) -> Sequence[Kernel] | None:
-    """Asks the notebook itself. Without `no_track_activity` the question would count as use."""
-    connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
+def kernels_of(notebooks: Sequence[tuple[str, str]]) -> list[Sequence[Kernel] | None]:
+    """Asks the notebooks themselves. Without `no_track_activity` the question would count as use."""
+    path = "/api/kernels?no_track_activity=1"
+    questions = [Question(address, path, token, MOST_BYTES) for address, token in notebooks]
+    return [_kernels(said) for said in ask_all(questions, SECONDS)]
+
+
+def _kernels(said: bytes | None) -> Sequence[Kernel] | None:
     try:
-        connection.request("GET", "/api/kernels?no_track_activity=1", headers={"Authorization": f"token {token}"})
-        answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            return None
-        return [_kernel(one) for one in json.loads(answer.read(MOST_BYTES))]
-    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError, AttributeError):
+        return None if said is None else [_kernel(one) for one in json.loads(said)]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None  # whatever it says that is no list of kernels: its student owns it
-    finally:
-        connection.close()
 
 
 def _kernel(told: dict[str, str]) -> Kernel:
@@ -53,8 +51,7 @@ def _kernel(told: dict[str, str]) -> Kernel:
 
 def look(loads: Loads, now: datetime, *, ask: Ask = kernels_of) -> int:
     silent = [machine for machine in _running() if _is_silent(machine, now)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        kernels = list(pool.map(lambda machine: _ask(machine, ask, now), silent)) if silent else []
+    kernels = _asked(silent, ask, now)
     measured = _measured(loads, silent, now)
     seen = [
         (machine, Look(kernels=found, measured=_of(machine, measured.get(machine.cloud_id))))
@@ -76,10 +73,18 @@ def _is_silent(machine: Instance, now: datetime) -> bool:
     return (now - heard).total_seconds() > patience(limits_for(machine, now))
 
 
-def _ask(machine: Instance, ask: Ask, now: datetime) -> Sequence[Kernel] | None:
+def _asked(machines: Sequence[Instance], ask: Ask, now: datetime) -> list[Sequence[Kernel] | None]:
+    """In the order of `machines`."""
+    notebooks = {machine.pk: found for machine in machines if (found := _notebook(machine, now))}
+    told = dict(zip(notebooks, ask(list(notebooks.values())), strict=True)) if notebooks else {}
+    return [told.get(machine.pk) for machine in machines]
+
+
+def _notebook(machine: Instance, now: datetime) -> tuple[str, str] | None:
+    """Where it is asked, and with which token."""
     address = notebook_at(machine, now)
     try:
-        return ask(address, unseal(machine.notebook_token)) if address else None
+        return (address, unseal(machine.notebook_token)) if address else None
     except WrongKey:
         logger.error("%s: its notebook's token cannot be read", machine)
         return None

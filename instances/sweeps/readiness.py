@@ -1,9 +1,6 @@
 """The last step of a launch: the notebook answers. Asked from here, not by the student's browser."""
 
-import http.client
-import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -13,26 +10,19 @@ from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.reaching import notebook_at
 from instances.states import State
+from instances.sweeps.asking import Question, ask_all
 from instances.sweeps.rounds import if_any
 
-Probe = Callable[[str], bool]
-logger = logging.getLogger(__name__)
+Probe = Callable[[Sequence[str]], Sequence[bool]]  # of each `host:port`, whether a notebook answers there
 
-_TIMEOUT = 1.5
-_AT_ONCE = 64  # a machine that boots does not even refuse: each waits for the whole time-out
+_SECONDS = 2.0  # a machine that boots does not even refuse: who waits beside it waits so long
 _REPORTS_SINCE = timedelta(minutes=3)  # where notebooks cannot be reached from here, its agent's word is enough
 
 
-def answers(address: str) -> bool:
-    """Whether a Jupyter server answers at `host:port`. Its /api needs no token and counts as no activity."""
-    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
-    try:
-        connection.request("GET", "/api")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def answers(addresses: Sequence[str]) -> list[bool]:
+    """Where a Jupyter server answers, all asked at once. Its /api needs no token and counts as no activity."""
+    said = ask_all([Question(address, "/api") for address in addresses], _SECONDS)
+    return [answer is not None for answer in said]
 
 
 def mark_ready(probe: Probe, now: datetime) -> int:
@@ -44,9 +34,7 @@ def mark_ready(probe: Probe, now: datetime) -> int:
     machines, places = [m for m, place in found if place], [place for _machine, place in found if place]
     if not machines:
         return 0
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        ready = list(pool.map(probe, places))
-    return sum(_mark(m, now) for m, up in zip(machines, ready, strict=True) if up or _reports(m, now))
+    return sum(_mark(m, now) for m, up in zip(machines, probe(places), strict=True) if up or _reports(m, now))
 
 
 def _reports(machine: Instance, now: datetime) -> bool:

@@ -43,7 +43,7 @@ class Stage:
         self.now += timedelta(seconds=seconds)
 
     def repair(self) -> None:
-        sweeps.repair(self.cloud, self.now, probe=lambda _address: self.notebook_answers)
+        sweeps.repair(self.cloud, self.now, probe=lambda places: [self.notebook_answers] * len(places))
 
     def sweep(self) -> None:
         self.agents_report()

@@ -62,7 +62,7 @@ def page_of(row: Instance) -> str:
 
 
 def repair(home: Ec2Cloud, now: datetime) -> None:
-    sweeps.repair(home, now, probe=lambda _address: True)
+    sweeps.repair(home, now, probe=lambda places: [True] * len(places))
 
 
 def alive(home: Ec2Cloud) -> list[str]:

@@ -35,7 +35,7 @@ class Desk:
     def rounds(self, minutes: int) -> None:
         for _minute in range(minutes):
             self.now = self.cloud.later(60)
-            sweeps.repair(self.cloud, self.now, probe=lambda _address: True)
+            sweeps.repair(self.cloud, self.now, probe=lambda places: [True] * len(places))
         sweeps.meter(self.now)
 
     def the_machine(self) -> Instance:
@@ -70,7 +70,7 @@ class Desk:
         services.terminate([row.pk], cloud=self.cloud, now=self.now)
 
     def repair(self) -> None:
-        sweeps.repair(self.cloud, self.now, probe=lambda _address: True)
+        sweeps.repair(self.cloud, self.now, probe=lambda places: [True] * len(places))
 
     def clear(self) -> None:
         for row in Instance.objects.exclude(state__in=ENDED):

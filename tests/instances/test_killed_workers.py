@@ -91,7 +91,7 @@ def mend(workers: Farm, row: Instance, state: str) -> None:
     found.update(state_since=F("state_since") - gone, stop_asked_at=None)
 
     def round_and_look() -> bool:
-        sweeps.repair(workers.cloud, timezone.now(), probe=lambda _address: True)
+        sweeps.repair(workers.cloud, timezone.now(), probe=lambda places: [True] * len(places))
         return fresh(row).state == state
 
     until(round_and_look, 30)

@@ -91,7 +91,7 @@ def test_who_waits_is_looked_for_every_few_seconds_there_too(linked: Linked) -> 
 
     row = linked.stage.launch()
     linked.stage.later(6)
-    assert following.follow(linked.stage.cloud, linked.stage.now, probe=lambda _address: True)
+    assert following.follow(linked.stage.cloud, linked.stage.now, probe=lambda places: [True] * len(places))
     assert fresh(row).state == State.RUNNING
 
 

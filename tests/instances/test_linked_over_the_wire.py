@@ -54,7 +54,7 @@ def account(sim: SimulatedAws, stage: Stage, home: Ec2Cloud) -> CloudAccount:
 
 def minute(home: Ec2Cloud, probe: bool = True) -> datetime:
     now = timezone.now()
-    sweeps.repair(home, now, probe=lambda _address: probe)
+    sweeps.repair(home, now, probe=lambda places: [probe] * len(places))
     sweeps.accounts(home, now)
     sweeps.meter(now)
     return now

@@ -1,7 +1,8 @@
 """An agent that is silent: the notebook and the cloud are asked, which can only make a machine live longer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.core import mail
@@ -67,10 +68,10 @@ class Notebook:
     def __init__(self, kernels: list[Kernel] | None) -> None:
         self.kernels, self.asked = kernels, 0
 
-    def __call__(self, address: str, token: str) -> list[Kernel] | None:
-        self.asked += 1
-        assert len(token) > 20
-        return self.kernels
+    def __call__(self, notebooks: Sequence[tuple[str, str]]) -> list[list[Kernel] | None]:
+        self.asked += len(notebooks)
+        assert all(len(token) > 20 for _address, token in notebooks)
+        return [self.kernels] * len(notebooks)
 
 
 def silent(stage: Stage, minutes: float = 11) -> Instance:
@@ -134,21 +135,14 @@ def test_both_blind_is_an_alarm_for_staff_and_stops_by_the_timer_of_unknown(stag
 
 def test_an_agent_that_is_back_knows_better_than_the_look(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     row = silent(stage)
-    ask = looking._ask
-
-    def meanwhile(machine: Instance, _ask: object, now: datetime) -> list[Kernel]:
-        ask(machine, Notebook(None), now)
-        return [Kernel(True, None)]
-
-    monkeypatch.setattr(looking, "_ask", meanwhile)
     monkeypatch.setattr(looking, "_measured", lambda *_: Instance.objects.update(last_report_at=stage.now) and {})
-    look(FakeLoads(), stage.now)
+    look(FakeLoads(), stage.now, ask=Notebook([Kernel(True, None)]))
     assert fresh(row).eye_at is None
     assert fresh(row).hung_since is None
 
 
 def test_a_notebook_that_says_nonsense_says_nothing() -> None:
-    assert kernels_of("127.0.0.1:8888", "t") is None  # nobody is there
+    assert kernels_of([("127.0.0.1:8888", "t")]) == [None]  # nobody is there
 
 
 def test_a_look_that_comes_late_never_takes_use_back(stage: Stage) -> None:

@@ -54,8 +54,8 @@ def test_the_notebook_is_reached_through_the_tunnel(
             assert socket.recv(timeout=10) == "text ü"
         place = place_of(dialler)
         assert place.startswith(endpoint.inside)
-        assert answers(place)  # the worker's question, too
-        assert kernels_of(place, "t") is None  # heard, and no list of kernels
+        assert answers([place]) == [True]  # the worker's question, too
+        assert kernels_of([(place, "t")]) == [None]  # heard, and no list of kernels
     wait_until(lambda: not dialler.stands(), "it is gone from the row", SECONDS)
 
 
