@@ -26,13 +26,14 @@ def staff_address(course: Course) -> str:
     return found.email if found else ""
 
 
-def message(event: InstanceEvent) -> tuple[str, str]:
-    """Subject and body of the mail that this event asks for."""
+def message(event: InstanceEvent, *, for_room: bool = False) -> tuple[str, str]:
+    """Subject and body of the mail that this event asks for. `for_room`: of the chat's message, without the link that
+    works without signing in: a room may be everybody's."""
     machine = event.instance
     lines = [
         event.reason,
         "",
-        *_what_next(event),
+        *_what_next(event, for_room=for_room),
         _("Machine: %(preset)s (%(machine)s)") % {"preset": machine.preset.name, "machine": machine.slug},
         _("Course: %(course)s") % {"course": machine.course.name},
         f"{settings.PORTAL_URL}/machines/{machine.slug}/",
@@ -40,10 +41,12 @@ def message(event: InstanceEvent) -> tuple[str, str]:
     return f"{_subject(event)}: {machine.preset.name}", "\n".join(lines) + "\n"
 
 
-def _what_next(event: InstanceEvent) -> list[str]:
+def _what_next(event: InstanceEvent, *, for_room: bool) -> list[str]:
     """The one thing to do about it, without a new sign-in where that is safe; and what it costs meanwhile."""
     machine = event.instance
     if event.kind in (Kind.WARNED, Kind.MONEY):
+        if for_room:
+            return []
         link = {"link": keep_url(machine)}
         return [_("Using it keeps it on. So does this link, without signing in: %(link)s") % link, ""]
     if event.kind != Kind.MOVED or event.new_state not in (State.STOPPING, State.STOPPED) or _never_came(event):

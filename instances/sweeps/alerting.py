@@ -66,7 +66,7 @@ def _told(room: ChatChannel) -> Exists:
 
 def _message(room: ChatChannel, event: InstanceEvent, now: datetime) -> ChatMessage:
     """Without the owner's name: a room may be everybody's."""
-    subject, body = message(event)
+    subject, body = message(event, for_room=True)
     return ChatMessage(key=f"event/{event.pk}/{room.pk}", channel=room, title=subject[:200], body=body, created_at=now)
 
 

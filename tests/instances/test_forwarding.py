@@ -7,8 +7,9 @@ import pytest
 
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
+from instances.notices import message
 from instances.sweeps import alerting
-from instances.sweeps.alerting import forward, newest_event
+from instances.sweeps.alerting import TOLD, forward, newest_event
 from spend.chat import send_due
 from spend.models import ChatChannel, ChatMessage
 from tests.instances.conftest import Stage
@@ -57,6 +58,22 @@ def test_warnings_of_machines_are_told_once_without_a_name(stage: Stage, room: R
     assert "Ada" not in json.dumps(room.said)
     made.refresh_from_db()
     assert made.events_after == newest_event()
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_a_room_is_never_told_the_link_that_keeps_a_machine_on(stage: Stage, room: Room, kind: str) -> None:
+    """It works without signing in, and a room may be everybody's. The owner's mail has it."""
+    row = stage.running()
+    made = channel(stage.cast, room, tells_machines=True)
+    ChatChannel.objects.update(events_after=newest_event())
+    event = tell(row, kind, reason="Quiet for 20 minutes", now=stage.now)
+    made.refresh_from_db()
+    assert forward(made, stage.now) == 1
+    send_due(stage.now)
+    said = "".join(ChatMessage.objects.values_list("body", flat=True)) + json.dumps(room.said)
+    assert "/keep/" not in said
+    assert f"/machines/{row.slug}/" in said
+    assert ("/keep/" in message(event)[1]) == (kind in ("warned", "money"))
 
 
 def test_an_event_that_was_committed_late_is_told_all_the_same(stage: Stage, room: Room) -> None:
