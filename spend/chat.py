@@ -34,6 +34,28 @@ SERVICES = {
     "matrix": "Matrix",
     "matrixs": "Matrix",
 }
+# Where Microsoft's flows are called, in each of its clouds, as it tells firewalls to let through ("When an HTTP request
+# is received": learn.microsoft.com/power-automate/ip-address-configuration). apprise takes any host for one.
+_MICROSOFT = re.compile(
+    r"[a-z0-9.-]+\.("
+    r"logic\.azure\.(com|us|cn)|api\.powerplatform\.(com|partner\.microsoftonline\.cn)|"
+    r"api\.(gov|high)\.powerplatform\.microsoft\.us|api\.appsplatform\.us)",
+    re.IGNORECASE,
+)
+# What an address may carry behind its "?". Of what else apprise knows, some reads files and fetches addresses
+# (`template`), leaves out the look at certificates, or holds a round for as long as it says.
+_HARMLESS = {
+    "Slack": {"blocks", "footer", "image", "mode", "timestamp", "to", "token"},
+    "Teams": {"api-version", "id", "image", "pa", "powerautomate", "route", "routeid", "sig", "signature", "sp", "sv"}
+    | {"ver", "workflow", "wrap"},
+    "Discord": {"botname", "fields", "footer", "image", "thread", "tts"},
+    "Feishu": {"token"},
+    "Lark": {"token"},
+    "DingTalk": {"secret", "to", "token"},
+    "Matrix": {"discovery", "e2ee", "hsreq", "image", "mode", "msgtype", "path", "to", "token", "v", "version"},
+}
+_HARMLESS_EVERYWHERE = {"", "format", "overflow"}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # with an IPv4 address at the end, perhaps one inside
 # As the chat itself shows the address, where apprise does not know it.
 _NATIVE = (
     (re.compile(r"https://open\.feishu\.cn/open-apis/bot/v2/hook/([\w-]+)/?"), r"feishu://\1/"),
@@ -65,18 +87,7 @@ def open_channel(
 @sensitive_variables()
 def service_of(url: str) -> str:
     """What chat this address belongs to. Raises BadAddress."""
-    target = _target(_ours(url))
-    words = [target.secure_protocol, target.protocol] if target is not None else []
-    flat = [word for part in words for word in (part if isinstance(part, tuple | list) else (part,)) if word]
-    service = next((SERVICES[word] for word in flat if word in SERVICES), None)
-    if service is None:
-        raise BadAddress(
-            _("This is no webhook address of Slack, Teams, Discord, Feishu, DingTalk or Matrix. Copy it from the chat.")
-        )
-    host = getattr(target, "host", None)
-    if host and service == "Matrix" and not settings.DEMO:
-        _must_be_outside(str(host))
-    return service
+    return _target(_ours(url))[0]
 
 
 def send_due(now: datetime) -> int:
@@ -116,10 +127,11 @@ def _notify(channel: ChatChannel, title: str, body: str, now: datetime) -> str:
     """What went wrong, without the address; nothing when it arrived."""
     this = ChatChannel.objects.filter(pk=channel.pk)
     try:
-        target = _target(unseal(channel.sealed_url))
-        arrived = target is not None and bool(target.notify(body=body, title=title))
+        # Judged again: its name may stand for another server by now.
+        _service, target = _target(unseal(channel.sealed_url))
+        arrived = bool(target.notify(body=body, title=title))
         problem = "" if arrived else _("%(service)s did not take the message.") % {"service": channel.service}
-    except WrongKey as error:
+    except (WrongKey, BadAddress) as error:
         problem = str(error)
     except Exception as error:  # a library of many services: none of them may end the round
         problem = f"{type(error).__name__}"
@@ -138,19 +150,55 @@ def _ours(url: str) -> str:
 
 
 @sensitive_variables()
-def _target(url: str) -> Any:
-    """What apprise makes of the address; None when it knows no such service."""
+def _target(url: str) -> tuple[str, Any]:
+    """The service, and what apprise makes of the address. Raises BadAddress."""
     import apprise  # here, because it knows a hundred services and takes a second
+    from apprise.plugins import url_to_dict
 
+    parts = url_to_dict(url) or {}
+    service = SERVICES.get(parts.get("schema", ""))
+    if service and parts["qsd"].keys() - _HARMLESS[service] - _HARMLESS_EVERYWHERE:
+        raise BadAddress(
+            _("This address carries settings that are not taken from outside. Copy it as the chat shows it.")
+        )
+    # From the text, and not from its parts: what apprise cannot use it logs, the text without its password, parts with.
     # Its own retries would hold a worker; ours are in the outbox.
-    return apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    asset = apprise.AppriseAsset(http_redirects=False)
+    target = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True) if service else None
+    if service is None or target is None:
+        raise BadAddress(
+            _("This is no webhook address of Slack, Teams, Discord, Feishu, DingTalk or Matrix. Copy it from the chat.")
+        )
+    _must_be_its_own(service, str(target.host or ""))
+    target.discovery = False  # by which a Matrix server names another one, and nobody has looked where that is
+    return service, target
+
+
+def _must_be_its_own(service: str, host: str) -> None:
+    """Of the others apprise itself knows the host. Raises BadAddress."""
+    if service == "Teams" and not _MICROSOFT.fullmatch(host):
+        raise BadAddress(_("This server is none of Microsoft's. Copy the address of the workflow from Teams."))
+    if service == "Matrix" and host and not settings.DEMO:
+        _must_be_outside(host)
 
 
 def _must_be_outside(host: str) -> None:
-    """Who may write an address here must not reach into the portal's own network by it. Raises BadAddress."""
+    """Who may write an address here must not reach into the portal's own network by it. Raises BadAddress.
+
+    That holds for what the name stands for now. A name server that answers differently a moment later, when apprise
+    asks it again, is stopped by the network's own rules alone.
+    """
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
         raise BadAddress(_("There is no server of this name.")) from None
-    if any(not ipaddress.ip_address(address).is_global for address in found):
+    if not all(_is_outside(address) for address in found):
         raise BadAddress(_("This server is inside a private network: it is not reachable as a chat."))
+
+
+def _is_outside(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        nat64 = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+        address = address.ipv4_mapped or address.sixtofour or nat64 or address
+    return address.is_global and not address.is_multicast

@@ -123,6 +123,11 @@ def test_an_address_that_is_none_is_refused_without_repeating_it(today: Stage, s
     assert answer.status_code == 422
     assert "This is no webhook address" in answer.content.decode()
     assert "secret.example" not in answer.content.decode()
+    url = "workflows://x.logic.azure.com/id/secret-sig/?template=http://169.254.169.254/"
+    answer = staff.post(ALERTS, {"act": "room", "name": "x", "url": url, "least": "1"})
+    assert answer.status_code == 422
+    assert "This address carries settings" in answer.content.decode()
+    assert "secret-sig" not in answer.content.decode()
 
 
 def test_an_alarm_is_taken_by_the_first_and_mail_is_tested(today: Stage, staff: Client) -> None:

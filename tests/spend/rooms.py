@@ -15,14 +15,24 @@ class Room:
     def __init__(self) -> None:
         self.said: list[dict[str, Any]] = []
         self.is_down = False
+        self.moved_to = ""  # sends whoever comes elsewhere
+        self.visits = 0  # of any kind
         room = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                room.visits += 1
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if not room.is_down:
                     room.said.append(json.loads(body))
-                self.send_response(503 if room.is_down else 200)
+                self.send_response(503 if room.is_down else 307 if room.moved_to else 200)
+                if room.moved_to:
+                    self.send_header("Location", room.moved_to)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                room.visits += 1
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_arguments: object) -> None:

@@ -1,6 +1,8 @@
 """Chat rooms: which addresses are let in, sealed; one message each, also when the chat was down."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,23 @@ from tests.spend.test_alarming import course_used, facts, used
 
 NOON = datetime(2019, 3, 5, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+CARRIERS = [  # each may have settings behind it
+    "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?",
+    "https://discord.com/api/webhooks/1234567/abcdefgh?",
+    "workflows://prod-1.westus.logic.azure.com:443/643e69f83c8944/KODuebWbDGYFr0z0eu/?",
+    "https://prod-1.westus.logic.azure.com/workflows/643e69f83c8944/triggers/manual/paths/invoke?sig=KODueb&",
+    "dingtalk://abcdef1234567/?",
+    "matrix://token@127.0.0.1/?mode=slack&",
+]
+
+
+@contextmanager
+def named(monkeypatch: pytest.MonkeyPatch, address: str) -> Iterator[None]:
+    """Every name stands for this address."""
+    with monkeypatch.context() as patched:
+        patched.setattr(chat.socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", (address, 0))])
+        yield
 
 
 def channel(cast: Cast, room: Room, **more: Any) -> ChatChannel:
@@ -36,6 +55,15 @@ def channel(cast: Cast, room: Room, **more: Any) -> ChatChannel:
             "?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=KODuebWbDGYFr0z0eu",
             "Teams",
         ),
+        (
+            "https://default9a.73.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/09a7/"
+            "triggers/manual/paths/invoke/?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=fKJHT897_0987HK",
+            "Teams",
+        ),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?image=no&&footer=no", "Slack"),
+        ("workflows://prod-1.westus.logic.azure.com:443/643e69f83c8944/KODuebWbDGYFr0z0eu/?image=no", "Teams"),
+        ("workflows://x.environment.api.gov.powerplatform.microsoft.us/643e69/KODue/?pa=yes", "Teams"),
+        ("workflows://x.environment.api.powerplatform.partner.microsoftonline.cn/643e69/KODue/?pa=yes", "Teams"),
     ],
 )
 def test_the_address_that_a_chat_shows_is_known_for_what_it_is(url: str, service: str) -> None:
@@ -52,11 +80,102 @@ def test_nothing_else_is_let_in_and_the_refusal_does_not_repeat_it(url: str) -> 
     assert not url or url not in str(refused.value)
 
 
+def test_a_password_in_what_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(BadAddress):
+        service_of("matrix://user:hook-token@chat.example.org/?mode=none")
+    assert "hook-token" not in caplog.text
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.1.2.3", "localhost", "no-such-host.invalid"])
 def test_a_server_inside_the_house_is_no_chat(settings: Settings, host: str) -> None:
     settings.DEMO = False
     with pytest.raises(BadAddress):
         service_of(f"matrix://token@{host}/?mode=slack")
+    with pytest.raises(BadAddress):
+        service_of(f"workflows://{host}:8443/643e69f83c8944/KODuebWbDGYFr0z0eu/")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "chat.example.org",
+        "logic.azure.com.example.org",
+        "notlogic.azure.com",
+        "x.logic.azure.example",  # apprise takes these two for Microsoft's
+        "x.powerplatform.example.org",
+        "10.0.0.5%2Fx.logic.azure.com",
+        "x.logic.azure.com%40",
+    ],
+)
+def test_teams_is_at_microsofts_servers_and_nowhere_else(host: str) -> None:
+    flow = "workflows/643e69f83c8944/triggers/manual/paths/invoke?api-version=1&sig=KODuebWbDGYFr0z0eu"
+    for url in (f"workflows://{host}/643e69f83c8944/KODuebWbDGYFr0z0eu/", f"https://{host}:443/{flow}"):
+        with pytest.raises(BadAddress):
+            service_of(url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["::ffff:10.0.0.5", "64:ff9b::a00:5", "2002:a00:5::1", "fd00::5", "fe80::5%eth0", "224.0.0.1", "100.64.0.1"],
+)
+def test_a_name_that_points_inside_by_a_roundabout_address_is_no_chat(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    settings.DEMO = False
+    with pytest.raises(BadAddress), named(monkeypatch, address):
+        service_of("matrix://token@chat.example.org/?mode=slack")
+    with named(monkeypatch, "64:ff9b::5db8:d822"):  # how the outside looks where only IPv6 is spoken
+        assert service_of("matrix://token@chat.example.org/?mode=slack") == "Matrix"
+
+
+def test_a_name_that_points_inside_later_is_no_chat_any_more(
+    cast: Cast, room: Room, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = channel(cast, room)
+    settings.DEMO = False
+    with named(monkeypatch, "10.0.0.5"):
+        assert "inside a private network" in chat.test(made, NOON)
+    assert room.visits == 0
+    made.refresh_from_db()
+    assert "inside a private network" in made.problem
+
+
+def test_a_server_outside_leads_nowhere_else(cast: Cast, room: Room) -> None:
+    """By a redirect, or as Matrix has it, by a page that names another server."""
+    inner = Room()
+    room.moved_to = f"http://127.0.0.1:{inner.server.server_port}/latest/meta-data"
+    assert chat.test(channel(cast, room), NOON) == "Matrix did not take the message."
+    assert (room.visits, inner.visits) == (1, 0)
+    inner.server.shutdown()
+    assert chat._target("matrixs://user:secret@chat.example.org/#room?discovery=yes")[1].discovery is False
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "template=http://169.254.169.254/latest/meta-data",
+        "template=/etc/passwd",
+        "TEMPLATE=file:///etc/passwd",
+        "mode=slack;template=/etc/passwd",
+        ":token=x",
+        "verify=no",
+        "redirect=yes",
+        "cto=600",
+        "rto=600",
+        "retry=9",
+        "wait=600",
+        "store=yes",
+        "port=22",
+        "optional=yes",
+        "autoverify=yes",
+        "whatever",
+    ],
+)
+def test_an_address_carries_nothing_that_is_not_known_to_be_harmless(more: str) -> None:
+    for url in CARRIERS:
+        with pytest.raises(BadAddress, match="Copy it as the chat shows it") as refused:
+            service_of(url + more)
+        assert more not in str(refused.value)
 
 
 def test_the_address_is_sealed_and_shown_nowhere(cast: Cast, room: Room) -> None:
