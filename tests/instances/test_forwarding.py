@@ -138,7 +138,7 @@ def test_what_an_old_round_commits_while_this_one_looks_is_not_passed_over(
     first = warn(row, stage, 1)
     between: list[InstanceEvent] = []
 
-    def meanwhile(event: InstanceEvent) -> tuple[str, str]:
+    def meanwhile(event: InstanceEvent, **_how: object) -> tuple[str, str]:
         between.extend([] if between else warn(row, stage, 1))
         return "subject", "body"
 
