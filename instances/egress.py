@@ -15,6 +15,7 @@ from courses.models import Course, Enrollment
 from instances.models import Run
 
 GB = Decimal(10**9)  # AWS's GB of data transfer
+MOST_BYTES = 2**63 - 1
 COUNTED_AGAIN = timedelta(days=14)  # a run that began before and still sends is counted no more
 
 
@@ -64,7 +65,9 @@ def count_data_out(now: datetime, window: timedelta = COUNTED_AGAIN) -> int:
     first = datetime.combine((now - window).astimezone(UTC).date(), time(), UTC)
     runs = Run.objects.filter(started_at__gte=first, sent_bytes__gt=0).order_by()
     days = runs.annotate(day=TruncDate("started_at", tzinfo=UTC)).values_list("instance__course", "day")
-    rows = [DataOut(course_id=pk, day=day, sent_bytes=sent) for pk, day, sent in days.annotate(Sum("sent_bytes"))]
+    summed = days.annotate(Sum("sent_bytes"))
+    # One course's number that no row can hold must not keep all others' from being written.
+    rows = [DataOut(course_id=pk, day=day, sent_bytes=min(sent, MOST_BYTES)) for pk, day, sent in summed]
     DataOut.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=("course", "day"), update_fields=("sent_bytes",), batch_size=500
     )

@@ -39,6 +39,12 @@ def from_report(instance: Instance, report: Report, now: datetime) -> dict[str, 
     return found
 
 
+def is_announced(instance: Instance) -> bool:
+    """Something is told to end, so that a saving before it is worth a line."""
+    ends = (instance.leaving_at, instance.warned_at, instance.unfunded_at, instance.reclaim_at)
+    return bool(instance.awaited) or any(ends)
+
+
 def tell_saved(instance: Instance, saved: Saved, now: datetime) -> None:
     at = now - timedelta(seconds=min(saved.age_s, 3600.0))
     facts = {"exit": saved.exit, "seconds": saved.seconds, "at": at.isoformat()}

@@ -8,6 +8,7 @@ from instances.boot import margin_seconds
 from instances.drill_records import GuardProof
 from instances.facts import limits_for
 from instances.guard_names import Guard, from_inside
+from instances.idle import Limits
 from instances.models import Instance
 from instances.repair import Why
 
@@ -19,13 +20,21 @@ def ended_by(why: Why, machine: Instance, now: datetime) -> str:
     if why is not Why.FROM_INSIDE or _unseen(machine, now):
         return ""
     due = machine.lease_until and machine.lease_until + timedelta(seconds=margin_seconds())
-    used = max(machine.last_active_at or machine.state_since, machine.state_since)
+    limits = limits_for(machine, now)
     found = from_inside(
         lease_left=(due - now).total_seconds() if due else None,
-        unused=(now - used).total_seconds(),
-        quiet=limits_for(machine, now).quiet,
+        unused=(now - _used_until(machine, limits)).total_seconds(),
+        quiet=limits.quiet,
     )
     return found or ""
+
+
+def _used_until(machine: Instance, limits: Limits) -> datetime:
+    """As the rule counts it: what is kept, or hangs, is no watch's to end, so a power-off then is a person's."""
+    hangs = machine.hung_since is not None and machine.hung_since >= machine.state_since
+    hung_until = machine.hung_since + timedelta(seconds=limits.hung) if machine.hung_since and hangs else None
+    known = (machine.state_since, machine.last_active_at, machine.kept_until, hung_until)
+    return max(at for at in known if at is not None)
 
 
 def _unseen(machine: Instance, now: datetime) -> bool:

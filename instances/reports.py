@@ -29,6 +29,8 @@ from instances.trace import GPU, KEPT, KERNEL, PERSON, PROCESSOR, Span, with_rep
 __all__ = ["InvalidReport", "Report", "answer", "parse", "take_report"]
 
 BOOTS_REMEMBERED = 3
+SAVED_EVERY = 60.0  # seconds
+SENT_PER_SECOND = 12.5e9  # bytes: 100 Gbit/s, which no machine of a course sends for long
 
 
 # ------------------------------------------------------------------ counters to facts
@@ -60,15 +62,26 @@ def take_report(instance: Instance, report: Report, *, now: datetime) -> None:
     if judged and instance.state == State.RUNNING:
         done = _done_since(base if same_boot else {}, report)
         new["trace"] = _traced(instance, facts, done, seconds, report.kernels_busy > 0, now)
+    is_end = ends.is_announced(instance) or "reclaim_at" in new
+    saved_now = is_end and _is_news(instance, report, ((same_boot and base.get("saved")) or {"n": 0})["n"], now)
+    new["last_report"] |= {"saved_told_at": now.timestamp() if saved_now else base.get("saved_told_at")}
     with transaction.atomic():
         if not same.update(**new):
             return
-        if report.saved and (not same_boot or report.saved.n > (base.get("saved") or {"n": 0})["n"]):
+        if report.saved and saved_now:
             ends.tell_saved(instance, report.saved, now)
         if judged:
-            note_sent(instance.pk, instance.run_number, _sent_since(base if same_boot else {}, report))
+            note_sent(instance.pk, instance.run_number, _sent_since(base if same_boot else {}, report, seconds))
     for name, value in new.items():
         setattr(instance, name, value)
+
+
+def _is_news(instance: Instance, report: Report, before: int, now: datetime) -> bool:
+    """A saving that its timeline does not have yet: at most one a minute, as root can claim one with each report."""
+    if report.saved is None or report.saved.n <= before:
+        return False
+    told_at = instance.last_report.get("saved_told_at")
+    return told_at is None or abs(now.timestamp() - told_at) >= SAVED_EVERY
 
 
 def _traced(instance: Instance, facts: Facts, done: Work, seconds: float, busy: bool, now: datetime) -> list[Span]:
@@ -134,12 +147,13 @@ def _done_since(base: dict[str, Any], report: Report) -> Work:
     return Work(**done)
 
 
-def _sent_since(base: dict[str, Any], report: Report) -> int:
-    """Bytes; an agent that does not count them tells nothing."""
+def _sent_since(base: dict[str, Any], report: Report, seconds: float) -> int:
+    """Bytes; an agent that does not count them tells nothing, and none tells more than a machine can send."""
     if report.net_tx_bytes is None:
         return 0
     before = base.get("net_tx_bytes") or 0.0
-    return round(report.net_tx_bytes - before if report.net_tx_bytes >= before else report.net_tx_bytes)
+    sent = report.net_tx_bytes - before if report.net_tx_bytes >= before else report.net_tx_bytes
+    return round(min(sent, max(seconds, 0.0) * SENT_PER_SECOND))
 
 
 def _newest(report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from instances.egress import count_data_out, data_out_in, data_out_of
 from instances.models import Instance, Run
-from instances.reports import Report, take_report
+from instances.reports import SENT_PER_SECOND, Report, take_report
 from spend.models import Charge, Hold
 from tests.machine.conftest import at
 
@@ -40,6 +40,7 @@ def tell(run: Run, *reports: tuple[float, float | None, str]) -> int:
         ([(60, 5, "boot-1"), (63, 8, "boot-1"), (120, 9, "boot-1")], 9),  # one too short to be judged
         ([(60, 5, "boot-1"), (120, 2, "boot-1")], 7),  # the agent began anew
         ([(60, 5, "boot-1"), (60, 3, "boot-2")], 8),  # the machine did
+        ([(60, 1e18, "boot-1"), (120, 0, "boot-1"), (180, 1e18, "boot-1")], 120 * SENT_PER_SECOND),  # root says so
         ([(60, None, "boot-1"), (120, None, "boot-1")], 0),  # an agent that does not count it
     ],
 )
@@ -59,3 +60,12 @@ def test_it_is_summed_by_day_and_told_as_the_most_that_it_may_cost(run: Run) -> 
     assert count_data_out(at(0) + timedelta(days=15)) == 0  # long over: left as it was counted
     assert not Charge.objects.exists()
     assert not Hold.objects.exists()
+
+
+def test_more_than_a_number_can_hold_is_counted_as_the_most(run: Run) -> None:
+    most = 2**63 - 1
+    Run.objects.update(sent_bytes=most, ended_at=at(1))
+    run.pk, run.number, run.sent_bytes = None, run.number + 1, 5
+    run.save()
+    assert count_data_out(at(0)) == 1
+    assert data_out_in(run.instance.course, at(0).date(), at(0).date()).sent_bytes == most
