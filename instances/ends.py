@@ -31,12 +31,22 @@ def stops_at(instance: Instance, now: datetime) -> datetime | None:
 def from_report(instance: Instance, report: Report, now: datetime) -> dict[str, Any]:
     """What this report changes of the machine's ends. The first word on each counts, no later one takes it back."""
     found: dict[str, Any] = {}
-    done = report.done
-    if done and instance.done_at is None and done.task == instance.awaited.get("task"):
-        found["done_at"] = now - timedelta(seconds=min(done.age_s, report.uptime_s))
+    ended = _end_of_wait(instance, report, now)
+    if ended and instance.done_at is None:
+        found["done_at"] = ended
     if report.reclaim_s is not None and (instance.reclaim_at is None or instance.reclaim_at < now):
         found["reclaim_at"] = now + timedelta(seconds=min(report.reclaim_s, 600.0))
     return found
+
+
+def _end_of_wait(instance: Instance, report: Report, now: datetime) -> datetime | None:
+    """When what its student waits for has ended. An end from before the choice is that of an earlier wait for the
+    same: its agent has not heard of the new one, and would have it stopped at once."""
+    done, wait = report.done, instance.awaited
+    if not done or done.task != wait.get("task"):
+        return None
+    ended = now - timedelta(seconds=min(done.age_s, report.uptime_s))
+    return ended if not wait.get("since") or ended >= datetime.fromisoformat(wait["since"]) else None
 
 
 def is_announced(instance: Instance) -> bool:

@@ -187,7 +187,7 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "report_seconds": policy.report_seconds,
         "notice": _notice(instance),
         "notice_url": keep_url(instance) if instance.warned_at or instance.unfunded_at else "",
-        "awaited": _awaited(instance),
+        **_awaited(instance),
         "stop_seconds_left": _left(stops_at, now),
         **({"save": _save(instance)} if stops_at or instance.awaited else {}),
         **({"home": True} if is_wanted(instance) else {}),
@@ -195,10 +195,11 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _awaited(instance: Instance) -> str:
-    """What the machine is to watch. The end of packing is the portal's to know, when the bucket has all of it."""
-    task = str(instance.awaited.get("task", ""))
-    return "" if task == PACKING else task
+def _awaited(instance: Instance) -> dict[str, str]:
+    """What the machine is to watch, and since when: the same chosen again is another wait, whose end is another.
+    The end of packing is the portal's to know, when the bucket has all of it."""
+    wait = instance.awaited if instance.awaited.get("task") != PACKING else {}
+    return {"awaited": wait.get("task", ""), "awaited_since": wait.get("since", "")}
 
 
 def _has_ssh(instance: Instance) -> bool:

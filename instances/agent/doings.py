@@ -35,7 +35,7 @@ class Doings:
         self._numbers: dict[str, int] = {}  # kernel id -> which one it was to start
         self._ticks: dict[tuple[int, int], int] = {}
         self._at = uptime()
-        self._awaited, self._rest_since, self._gpu_seen = "", uptime(), -1
+        self._awaited, self._rest_since, self._gpu_seen = ("", ""), uptime(), -1
 
     def look(self) -> list[dict]:
         """The busiest first; `cpu` in per cent of one core since the look before."""
@@ -96,11 +96,12 @@ class Doings:
         words = read(f"/proc/{pid}/cmdline") if kernels else ""
         return next((k for k in kernels if f"kernel-{k}.json" in words), None)
 
-    def over(self, task: str) -> bool:
-        """Whether what is waited for has ended: the program is gone, the kernel's cell is done, the GPU is at rest."""
+    def over(self, task: str, chosen: str = "") -> bool:
+        """Whether what is waited for has ended: the program is gone, the kernel's cell is done, the GPU is at rest.
+        A rest counts from when it was `chosen`: what was at rest before that was chosen all the same."""
         now = uptime()
-        if task != self._awaited:
-            self._awaited, self._rest_since = task, now
+        if (task, chosen) != self._awaited:
+            self._awaited, self._rest_since = (task, chosen), now
         if task.startswith("p:"):
             return tuple(map(int, task.split(":")[1:])) not in self.senses.table
         if task.startswith("k:"):

@@ -74,13 +74,13 @@ class Agent:
         self.senses = Senses(notebook_url(), self.about["notebook_token"])
         self.doings, self.saver = Doings(self.senses), Saver()
         self.carrier: subprocess.Popen[str] | None = None
-        self.awaited = ""
-        self.done_at: float | None = None
+        self.wait = ("", "")  # for what, and when that was chosen: the same chosen again is another wait
         self.script, self.save_seconds = "", 60.0
         self.save_at: float | None = None  # uptime
         self.reclaim: float | None = None  # seconds until AWS takes the machine back
         # After a crash of ours nobody knows what was used before: as if just now.
-        self.facts = idle.Facts(running_since=self.began, last_active_at=uptime(), last_report_at=uptime())
+        now = uptime()
+        self.facts = idle.Facts(self.began, last_active_at=now, last_report_at=now, last_human_at=now)
         self.judged_at, self.judged = uptime(), self.senses.work
         self.notice = ""
         self.visited_at: float | None = None  # uptime, as the portal told: typing passes its gateway, and no kernel
@@ -114,7 +114,7 @@ class Agent:
             kept, before = float(answer.get("kept_seconds_left") or 0), self.facts.kept_until
             # A keeping that is over still counts as use until its end; one that was taken back ends now.
             ends = asked_at + kept if kept > 0 else before and min(before, asked_at)
-            self._obey({**answer, "kept_until": ends})
+            self._obey({**answer, "kept_until": ends, "done_at": None})  # an end is ours to tell
             self._plan_save(answer.get("stop_seconds_left"), asked_at)
             if (answer.get("save") or {}).get("now") and self.save_at != float("inf"):
                 self.save_at = asked_at  # a person stopped it, and waits
@@ -150,7 +150,7 @@ class Agent:
 
     def reading(self, now: float) -> dict:
         """Counters since boot, so that a lost, doubled or late report loses nothing."""
-        human_at, work = self.senses.people.at, self.senses.work
+        human_at, work, done_at = self.senses.people.at, self.senses.work, self.facts.done_at
         return {
             **{name: round(value, 2) for name, value in asdict(work).items()},
             "gpu_busy_s": self.senses.gpu.seconds(),  # None: unknown
@@ -161,7 +161,7 @@ class Agent:
             "agent_version": VERSION,
             "gpu_percent": self.senses.gpu.percent(),
             "doings": self.doings.look(),
-            "done": None if self.done_at is None else {"task": self.awaited, "age_s": round(now - self.done_at, 1)},
+            "done": None if done_at is None else {"task": self.wait[0], "age_s": round(now - done_at, 1)},
             "reclaim_s": self.reclaim,
             "net_tx_bytes": self.senses.sent_bytes,
             "saved": self._saved(now),
@@ -188,24 +188,36 @@ class Agent:
         seconds = min(max(1.0, float(answer.get("report_seconds", self.report_seconds))), 600.0)
         self.limits, self.report_seconds = limits, seconds
         self.facts = replace(self.facts, kept_until=answer.get("kept_until"))
-        task = str(answer.get("awaited", self.awaited) or "")
-        if task != self.awaited:
-            self.awaited, self.done_at = task, None
-            self.facts = replace(self.facts, done_at=None)
+        wait = (str(answer.get("awaited", self.wait[0]) or ""), str(answer.get("awaited_since", self.wait[1]) or ""))
+        if wait != self.wait:
+            self.wait = wait
+            self.facts = replace(self.facts, done_at=answer.get("done_at"))
         save = answer.get("save") or {}
         self.script = str(save.get("script", self.script))
         self.save_seconds = min(float(save.get("seconds", self.save_seconds)), 600.0)
-        remembered = {"limits": asdict(limits), "report_seconds": seconds, "kept_until": self.facts.kept_until}
-        remembered.update(awaited=task, save={"script": self.script, "seconds": self.save_seconds})
-        deadman.remember("answer", json.dumps(remembered))
+        self._remember()
+
+    def _remember(self) -> None:
+        """As an answer, for whoever is begun after a crash of ours."""
+        known = {
+            "limits": asdict(self.limits),
+            "report_seconds": self.report_seconds,
+            "kept_until": self.facts.kept_until,
+            "awaited": self.wait[0],
+            "awaited_since": self.wait[1],
+            "done_at": self.facts.done_at,
+            "save": {"script": self.script, "seconds": self.save_seconds},
+        }
+        deadman.remember("answer", json.dumps(known))
 
     # -------------------------------------------------------------- ends
     def await_end(self) -> bool:
         """True once: what its student waits for has just ended. Saved first: the portal stops it at once."""
-        if not self.awaited or self.done_at is not None or not self.doings.over(self.awaited):
+        if not self.wait[0] or self.facts.done_at is not None or not self.doings.over(*self.wait):
             return False
-        self.done_at = now = uptime()
-        self.facts = replace(self.facts, done_at=now + MOST_LATE)  # our own turn, if nobody else stops it
+        self.facts = replace(self.facts, done_at=uptime())
+        with contextlib.suppress(OSError):  # then with the next answer
+            self._remember()
         self.saver.finish(self.script, self.save_seconds)
         return True
 
@@ -239,7 +251,7 @@ class Agent:
 
     def watch(self) -> None:
         now = uptime()
-        decision = idle.decide(self.facts, later(self.limits), now)
+        decision = idle.decide(self._in_our_turn(now), later(self.limits), now)
         if decision.verdict is idle.Verdict.STOP:
             self.saver.finish(self.script, self.save_seconds)
             deadman.power_off(f"unused ({decision.cause.value})")
@@ -248,6 +260,14 @@ class Agent:
             self.facts = replace(self.facts, warned_at=now)
             minutes = max(1, round(((decision.stops_at or now) - now) / 60))
             say(f"Nothing has used this machine for a while. It powers off in {minutes} min unless somebody works.")
+
+    def _in_our_turn(self, now: float) -> idle.Facts:
+        """The end that was waited for is the portal's to act on first; and whoever came back since the last look counts
+        already. A later `done_at` instead would make them look as if they had left before it."""
+        ended = self.facts.done_at
+        human_at = idle.latest(self.facts.last_human_at, self.senses.people.at, self.visited_at)
+        ours = ended is not None and now >= ended + MOST_LATE
+        return replace(self.facts, done_at=ended if ours else None, last_human_at=human_at)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,3 +131,133 @@ def test_the_portals_ssh_keys_are_written_and_a_home_that_takes_none_stops_nothi
     monkeypatch.setenv("HOME", "/proc/nowhere")
     told(agents, {"ssh_keys": ["ssh-ed25519 A"], "notice": "still heard"}, agent)
     assert agent.notice == "still heard"
+
+
+# ------------------------------------------------------------------ "stop when this ends"
+@dataclass
+class FastMotion:
+    """An agent whose uptime is ours; nothing runs beside it but what a test says. `off`: why it powered off."""
+
+    agent: Any
+    clock: list[float]
+    off: list[str]
+    said: list[str]
+
+    def pass_seconds(
+        self, seconds: float, answer: dict | None = None, *, typing: bool = False, work: float = 0
+    ) -> None:
+        """Step by step as in `run`; it reports each minute, and None is no answer."""
+        agent, end = self.agent, self.clock[0] + seconds
+        while self.clock[0] < end and not self.off:
+            self.clock[0] += 5
+            if typing:
+                agent.senses.people.at = self.clock[0]
+            agent.senses.work = replace(agent.senses.work, cpu_s=agent.senses.work.cpu_s + work * 5)
+            agent.judge()
+            agent.watch()
+            if agent.await_end() or self.clock[0] % 60 < 5:
+                agent._post = lambda reading: self._answered(reading, answer)
+                agent.report()
+
+    def _answered(self, reading: dict, answer: dict | None) -> dict:
+        self.reading = reading
+        if answer is None:
+            raise OSError
+        return answer
+
+
+@pytest.fixture
+def motion(agents: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[], FastMotion]:
+    """Each call is the agent begun anew, as after a crash."""
+    clock, off, said = [60.0 * (agents.uptime() // 60 + 1)], list[str](), list[str]()
+    monkeypatch.setattr(agents, "uptime", lambda: clock[0])
+    monkeypatch.setattr(agents, "reclaim_seconds", lambda: None)
+    monkeypatch.setattr(agents, "say", said.append)
+    monkeypatch.setattr(agents.deadman, "power_off", off.append)
+    monkeypatch.setattr(agents.time, "sleep", lambda _seconds: None)
+
+    def begin() -> FastMotion:
+        agent = agents.Agent()
+        agent.saver.finish = agent.saver.begin = lambda *_a: None
+        agent.doings.over = lambda *_a: True
+        return FastMotion(agent, clock, off, said)
+
+    return begin
+
+
+WAITS = {"awaited": "p:4711:99", "awaited_since": "19:00"}
+
+
+def test_when_nobody_came_back_and_the_portal_does_not_stop_it_the_machine_does_five_minutes_after_the_end(
+    motion: Callable[[], FastMotion],
+) -> None:
+    machine = motion()
+    machine.pass_seconds(60, WAITS)
+    machine.pass_seconds(290, work=1)
+    assert machine.off == []
+    machine.pass_seconds(70, work=1)
+    assert machine.off == ["unused (done)"]
+
+
+@pytest.mark.parametrize("after", [20, 290], ids=["at once", "as its turn comes"])
+def test_who_came_back_after_the_end_is_not_cut_off_by_the_machine_itself(
+    motion: Callable[[], FastMotion], after: float
+) -> None:
+    machine = motion()
+    machine.pass_seconds(60, WAITS)
+    machine.pass_seconds(after, WAITS)
+    machine.pass_seconds(5, WAITS, typing=True)
+    machine.pass_seconds(3000, WAITS, work=1)  # their next training
+    assert machine.off == []
+
+
+def test_who_came_back_by_the_gateway_only_is_not_cut_off_either(motion: Callable[[], FastMotion]) -> None:
+    """Typing in JupyterLab runs nothing: the portal's answer alone tells of it."""
+    machine = motion()
+    machine.pass_seconds(60, WAITS)
+    machine.pass_seconds(60, WAITS)
+    machine.pass_seconds(60, {**WAITS, "human_seconds_ago": 10})
+    machine.pass_seconds(600, WAITS, work=1)
+    assert machine.off == []
+
+
+def test_the_end_is_told_as_it_was_and_an_agent_begun_anew_neither_tells_another_nor_cuts_anybody_off(
+    motion: Callable[[], FastMotion],
+) -> None:
+    machine = motion()
+    machine.pass_seconds(65, WAITS)
+    ended = machine.clock[0] - machine.reading["done"]["age_s"]
+    machine.pass_seconds(60, WAITS, typing=True)
+    machine.pass_seconds(240, WAITS)
+    again = motion()
+    again.pass_seconds(120, WAITS, work=1)
+    assert again.clock[0] - again.reading["done"]["age_s"] == pytest.approx(ended, abs=6)
+    again.pass_seconds(900, WAITS, work=1)
+    assert again.off == []
+
+
+def test_the_same_task_chosen_again_is_a_new_wait(motion: Callable[[], FastMotion]) -> None:
+    machine = motion()
+    machine.pass_seconds(65, WAITS)
+    assert machine.reading["done"]["task"] == WAITS["awaited"]
+    machine.agent.doings.over = lambda *_a: False
+    machine.pass_seconds(120, WAITS, typing=True)
+    machine.pass_seconds(120, {**WAITS, "awaited_since": "20:00"})
+    assert machine.reading["done"] is None
+    machine.agent.doings.over = lambda *_a: True
+    machine.pass_seconds(60, {**WAITS, "awaited_since": "20:00"})
+    assert machine.reading["done"]["age_s"] < 60
+
+
+def test_a_rest_of_the_gpu_counts_from_the_choice(house: Callable[[str], ModuleType]) -> None:
+    """Chosen a second time after an hour at rest, it was over at once."""
+    doings, clock = house("doings"), [1000.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doings, "uptime", lambda: clock[0])
+        watch = doings.Doings(SimpleNamespace(gpu=SimpleNamespace(seconds=lambda: 7)))
+        watch.over("gpu", "19:00")
+        clock[0] += 3600
+        assert watch.over("gpu", "19:00")
+        assert not watch.over("gpu", "20:00")
+        clock[0] += doings.GPU_REST
+        assert watch.over("gpu", "20:00")

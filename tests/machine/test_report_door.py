@@ -146,3 +146,23 @@ def test_no_csrf_cookie_is_asked_for(machine: Instance) -> None:
 
 def test_without_a_policy_the_defaults_hold(machine: Instance) -> None:
     assert answer(machine, now=at(0))["limits"]["quiet"] == Policy._meta.get_field("quiet_seconds").default
+
+
+# ------------------------------------------------------------------ "stop when this ends"
+def test_the_machine_is_told_what_to_wait_for_and_when_that_was_chosen(machine: Instance) -> None:
+    assert (answer(machine, now=at(0))["awaited"], answer(machine, now=at(0))["awaited_since"]) == ("", "")
+    machine.awaited = {"task": "gpu", "name": "the GPU", "since": at(0).isoformat()}
+    told = answer(machine, now=at(0))
+    assert (told["awaited"], told["awaited_since"]) == ("gpu", at(0).isoformat())
+
+
+@pytest.mark.parametrize(("ago", "counts"), [(50, True), (70, False)], ids=["of this wait", "of the wait before"])
+def test_an_end_from_before_the_choice_is_that_of_an_earlier_wait_for_the_same(
+    post, machine: Instance, ago: float, counts: bool
+) -> None:
+    """Its agent still tells the old one: it has not heard of the new choice, or is too old to tell them apart."""
+    chosen = timezone.now() - timedelta(seconds=60)
+    Instance.objects.update(awaited={"task": "gpu", "name": "the GPU", "since": chosen.isoformat()})
+    assert post({**GOOD, "uptime_s": 900, "done": {"task": "gpu", "age_s": ago}}).status_code == 200
+    machine.refresh_from_db()
+    assert (machine.done_at is not None) is counts
