@@ -189,7 +189,7 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "notice_url": keep_url(instance) if instance.warned_at or instance.unfunded_at else "",
         **_awaited(instance),
         "stop_seconds_left": _left(stops_at, now),
-        **({"save": _save(instance)} if stops_at or instance.awaited else {}),
+        **({"save": _save(instance)} if stops_at or instance.awaited or instance.spot else {}),
         **({"home": True} if is_wanted(instance) else {}),
         **({"ssh_keys": keys_for(instance)} if _has_ssh(instance) else {}),
     }
@@ -208,7 +208,8 @@ def _has_ssh(instance: Instance) -> bool:
 
 
 def _save(instance: Instance) -> dict[str, Any]:
-    """Told only when it may be needed: a script is longer than all the rest."""
+    """Told only when it may be needed, which is any time where AWS may take the machine back: a script is longer than
+    all the rest."""
     rules = rules_of(instance)
     return {"script": rules.save_script, "seconds": rules.save_seconds, "now": instance.leaving_at is not None}
 

@@ -23,13 +23,14 @@ import idle
 from deadman import uptime
 from doings import Doings
 from keys import write_keys
-from saving import Saver, carry
+from saving import TABS, Saver, carry
 from senses import DIRECT, MARK, Senses
 
 VERSION = "4"
 # Where AWS tells that it takes a Spot machine back; there is no such place in a machine room.
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "" if MARK else "http://169.254.169.254").rstrip("/")
 SAMPLE_SECONDS = 5.0
+RECLAIM_SPARE = TABS + 15.0  # seconds of AWS's two minutes that are no script's: the tabs, the report, the power-off
 MOST_LATE = 300.0  # seconds after the portal's turn
 
 
@@ -96,15 +97,15 @@ class Agent:
             self.senses.sample()
             self.judge()
             self.watch()
+            news = self.hears_of_reclaim()
             self.save_in_time()
-            if self.await_end() or self.saver.last is not told or uptime() >= report_at:
+            if self.await_end() or news or self.saver.last is not told or uptime() >= report_at:
                 report_at, told = uptime() + self.report_seconds, self.saver.last
                 self.report()
             time.sleep(min(SAMPLE_SECONDS, self.report_seconds))
 
     # -------------------------------------------------------------- the portal
     def report(self) -> None:
-        self.reclaim = reclaim_seconds()
         asked_at = uptime()  # before the call: a slow answer must not buy lease time
         try:
             answer = self._post(self.reading(asked_at))
@@ -120,7 +121,7 @@ class Agent:
                 self.save_at = asked_at  # a person stopped it, and waits
             ago = answer.get("human_seconds_ago")
             self.visited_at = self.visited_at if ago is None else asked_at - float(ago)
-            notice = str(answer.get("notice") or "")
+            notice = str(answer.get("notice") or (self.notice if self.reclaim is not None else ""))
             self._let_in(answer.get("ssh_keys"))
         except (OSError, http.client.HTTPException, ValueError, TypeError, AttributeError) as error:
             print(f"lamplighter: no answer: {error}", flush=True)  # noqa: T201
@@ -228,12 +229,23 @@ class Agent:
         elif self.save_at is None or uptime() < self.save_at < float("inf"):
             self.save_at = asked_at + float(left) - self.saver.lead(self.save_seconds, float(left))
 
+    def hears_of_reclaim(self) -> bool:
+        """True once. Looked for at each sample: of the two minutes that AWS leaves, a report would cost one."""
+        before, self.reclaim = self.reclaim, reclaim_seconds()
+        if self.reclaim is None or before is not None:
+            return False
+        self.notice = f"AWS takes this machine back in {round(self.reclaim)} seconds. Save what you have open."
+        say(self.notice)
+        self.saver.tell(self.notice, "")
+        return True
+
     def save_in_time(self) -> None:
         if self.reclaim is not None and self.save_at is None:
             self.save_at = uptime()  # two minutes are left at most
         if self.save_at is not None and self.save_at <= uptime():
             self.save_at = float("inf")  # done for this stop; a new one is planned when this one is called off
-            self.saver.begin(self.script, self.save_seconds)
+            left = float("inf") if self.reclaim is None else max(5.0, self.reclaim - RECLAIM_SPARE)
+            self.saver.begin(self.script, min(self.save_seconds, left))
 
     # -------------------------------------------------------------- our own turn
     def judge(self) -> None:
