@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import parse_qs
 
 from django.db import models
 from django.utils.translation import gettext as _
 
 from courses.models import Course, User
-from instances.gateway.headers import HOME
 from instances.homework_rules import (
-    PULL_PATH,
     Assignment,
     BadLink,
     Wrong,
     assignment,
-    pulled_repo_allowed,
+    pull_allowed,
+    pulls,
     source,
 )
 from instances.models import Preset
@@ -74,12 +72,15 @@ def asked_for(course: Course, asked: Mapping[str, str]) -> Assignment:
     return assignment(repo, branch, path, allowed=allowed_in(course))
 
 
-def safe_path(course: Course, path: str) -> str:
-    """A path on a notebook's host, unless it would make the machine pull what no link of the course may name."""
+def may_open(course: Course, path: str) -> bool:
+    """Whether a link may lead to this path of a notebook's host: not to a pull that no link of the course asks for."""
     where, _mark, query = path.partition("?")
-    if not where.startswith(PULL_PATH) or pulled_repo_allowed(parse_qs(query), allowed_in(course)):
-        return path
-    return HOME
+    return not pulls(where) or pull_allowed(where, query, allowed_in(course))
+
+
+def may_pull(instance_id: int, path: str, query: str) -> bool:
+    """The same of a pull that the machine itself is asked for, by whatever page."""
+    return pull_allowed(path, query, allowed_in(Course.objects.get(instances=instance_id)))
 
 
 def allow(course: Course, address: str, *, who: User, now: datetime) -> HomeworkSource:

@@ -4,13 +4,19 @@ What is checked here becomes arguments of `git` and an address in the student's 
 option, lead out of the home directory, or name another host than the one that the staff allowed.
 """
 
+import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from instances.gateway.headers import segments
 
 PULL_PATH = "/git-pull"  # of nbgitpuller, on each machine
+PULL_API = f"{PULL_PATH}/api"  # what its page then calls
+_PULLS = re.compile("/(git-pull(?!/static/)|git-sync|interact)(/|$)")  # the latter two lead to the first
+_OPENS = "lab/tree/"
 LINK_MAX = 500  # characters of the whole path: what a ticket keeps
 _REPO_PATH = re.compile(r"(/[A-Za-z0-9_~][A-Za-z0-9._~-]*)+")
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
@@ -51,11 +57,20 @@ class Assignment:
         return self.path.rpartition("/")[2] or self.folder
 
     @property
+    def pull(self) -> dict[str, str]:
+        """What nbgitpuller is asked for."""
+        asked = {"repo": self.repo, "targetpath": self.folder}
+        return asked | ({"branch": self.branch} if self.branch else {})
+
+    @property
+    def pull_and_open(self) -> dict[str, str]:
+        inside = quote(f"{self.folder}/{self.path}".rstrip("/"))
+        return self.pull | {"urlpath": f"{_OPENS}{inside}"}
+
+    @property
     def notebook_path(self) -> str:
         """On the machine's own host: pulls, then opens the file in JupyterLab."""
-        inside = quote(f"{self.folder}/{self.path}".rstrip("/"))
-        asked = {"repo": self.repo, "targetpath": self.folder, "urlpath": f"lab/tree/{inside}"}
-        return f"{PULL_PATH}?{urlencode(asked | ({'branch': self.branch} if self.branch else {}))}"
+        return f"{PULL_PATH}?{urlencode(self.pull_and_open)}"
 
     @property
     def query(self) -> str:
@@ -98,13 +113,29 @@ def source(address: str) -> str:
     return f"https://{host}{path}"
 
 
-def pulled_repo_allowed(asked: dict[str, list[str]], allowed: Iterable[str]) -> bool:
-    """Whether a pull that an address asks for is one that a link of ours could ask for."""
+def pulls(path: str) -> bool:
+    """Whether nbgitpuller takes this path for a pull, once browsers have taken its dots out."""
+    return bool(_PULLS.match(posixpath.normpath("/" + "/".join(segments(path)).lstrip("/"))))
+
+
+def pull_allowed(path: str, query: str, allowed: Iterable[str]) -> bool:
+    """Whether a link of ours asks for this pull: word for word, for each further word changes what happens.
+
+    `targetpath` may lead to where the next kernel's start-up code lies, `urlpath` to the next pull.
+    """
+    asked = parse_qs(query, keep_blank_values=True)
+    if ";" in query or any(len(values) > 1 for values in asked.values()):
+        return False  # what is read in two ways: older servers part at ";"
+    one = {name: values[0] for name, values in asked.items()}
+    file = unquote(one.get("urlpath", "")).removeprefix(_OPENS).partition("/")[2]
     try:
-        assignment(asked.get("repo", [""])[0], asked.get("branch", [""])[0], "", allowed=allowed)
+        work = assignment(one.get("repo", ""), one.get("branch", ""), file, allowed=allowed)
     except BadLink:
         return False
-    return all(len(values) == 1 for values in asked.values())
+    if path == PULL_API:
+        one.pop("_xsrf", None)  # its page sends it along
+        return one == work.pull
+    return path == PULL_PATH and one == work.pull_and_open
 
 
 def _is_branch(name: str) -> bool:

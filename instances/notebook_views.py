@@ -5,6 +5,7 @@ import re
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -44,10 +45,11 @@ def notebook(request: HttpRequest, slug: str) -> HttpResponse:
         return _poll(ready or request.GET.get("shown") != _shown(machine))
     if not ready:
         return _waiting_page(request, machine)
-    path, state = (
-        homework.safe_path(machine.course, local_path(request.GET.get("path", ""))),
-        request.GET.get("state", ""),
-    )
+    path, state = local_path(request.GET.get("path", "")), request.GET.get("state", "")
+    if not homework.may_open(machine.course, path):
+        why = _("It would make your machine pull what no homework link of your course asks for. Nothing was pulled.")
+        context = {"course": machine.course, "why": why, "now": timezone.now()}
+        return render(request, "machine/bad_link.html", context, status=422)
     if not _STATE.fullmatch(state):
         return redirect(origin_of(slug) + path)
     ticket = grants.make_ticket(

@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 from yarl import URL
 
-from instances import grants
+from instances import grants, homework
 from instances.gateway import answers, place
 from instances.gateway import headers as rules
 from instances.gateway.activity import Stamps
@@ -95,6 +95,7 @@ class Gateway:
                 await self._enter(visit, send)
                 return
             access = await self.doorkeeper.access(visit.cookies, visit.slug)
+            may = access is None or await _may(visit, access)
         except DatabaseError:
             log.exception("access of %s not checked", visit.slug)
             await _trouble(visit, send)
@@ -103,6 +104,8 @@ class Gateway:
             await self._own(visit, access, send)
         elif access is None:
             await _not_signed_in(visit, send)
+        elif not may:  # before any page that opens itself again: a page of this host may pull
+            await _pulls_nothing(visit, send)
         elif not access.reachable:
             await _wait(visit, access.state, send)
         else:
@@ -208,6 +211,12 @@ def _links(slug: str = "", path: str = rules.HOME) -> dict[str, object]:
     return {"home": home, "machine": place.machine_page(slug), "portal": place.portal_url(slug, path)}
 
 
+async def _may(visit: Visit, access: Access) -> bool:
+    if not visit.is_foreign_pull:
+        return True
+    return await in_database(homework.may_pull, access.instance_id, visit.path, visit.query)
+
+
 async def _not_signed_in(visit: Visit, send: ASGISendCallable) -> None:
     """A person is sent to the portal, which signs in and comes back to this very page."""
     if visit.is_navigation:
@@ -227,9 +236,18 @@ async def _wait(visit: Visit, state: str, send: ASGISendCallable) -> None:
         await answers.say(send, 503, "The machine's notebook does not answer.", state=state)
 
 
+async def _pulls_nothing(visit: Visit, send: ASGISendCallable) -> None:
+    if visit.is_navigation:
+        await answers.page(send, 403, "pull", _links(visit.slug))
+    else:
+        await answers.say(send, 403, "No homework link of this course asks for this pull.")
+
+
 async def _trouble(visit: Visit, send: ASGISendCallable) -> None:
     if visit.is_navigation:
-        await answers.page(send, 503, "trouble", _links())
+        # Opened again from here, a foreign pull would be one of this host's own pages: it goes by the portal.
+        again = place.portal_url(visit.slug, visit.path_and_query) if visit.is_foreign_pull else ""
+        await answers.page(send, 503, "trouble", {"again": again, **_links()})
     else:
         await answers.say(send, 503, "Access could not be checked. Try again in a moment.")
 

@@ -5,6 +5,7 @@ The machine is its student's, root included: whatever it answers is hostile to e
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
 
 Header = tuple[str, str]  # the name in lower case
 
@@ -12,6 +13,7 @@ TICKET_PATH, READY_PATH, SCRIPT_PATH, HEALTH_PATH = "/_nb/enter", "/_nb/ready", 
 OWN_PATHS = "/_nb/"
 HOME = "/lab"
 PATH_MAX = 500
+_DECODED = 4  # times at most: a server decodes once; a path of 64 kB could be decoded for minutes
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOP_BY_HOP = frozenset(
@@ -63,9 +65,21 @@ def slug_of(host: str, domain: str) -> str | None:
 
 
 def local_path(text: str) -> str:
-    """The text if it is a plain path on the same host, else the front page. Keeps redirects at home."""
+    """The text if it is a plain path on the same host, else the front page. Keeps redirects at home.
+
+    Without dot segments, which browsers take out: what is judged here must be what is asked for in the end.
+    """
     plain = text.startswith("/") and not text.startswith(("//", OWN_PATHS)) and len(text) <= PATH_MAX
-    return text if plain and not _BAD_IN_PATH.search(text) else HOME
+    dotted = {".", ".."} & set(segments(text))
+    return text if plain and not dotted and not _BAD_IN_PATH.search(text) else HOME
+
+
+def segments(address: str) -> list[str]:
+    """The path's parts as whoever decodes it, even more than once, reads them."""
+    path = re.split("[?#]", address, maxsplit=1)[0]
+    for _again in range(_DECODED):
+        path = unquote(path)
+    return path.split("/")
 
 
 def is_navigation(method: str, headers: Sequence[Header]) -> bool:
@@ -76,6 +90,11 @@ def is_navigation(method: str, headers: Sequence[Header]) -> bool:
     if mode:
         return mode == "navigate" and first(headers, "sec-fetch-dest") == "document"
     return "text/html" in first(headers, "accept")
+
+
+def from_own_page(headers: Sequence[Header]) -> bool:
+    """Whether a page of this very host asks, by the word of the browser. Older ones do not say."""
+    return values(headers, "sec-fetch-site") == ["same-origin"]
 
 
 def fetch_allowed(method: str, headers: Sequence[Header], origin: str, *, websocket: bool = False) -> bool:

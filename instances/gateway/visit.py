@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from asgiref.typing import HTTPScope, WebSocketScope
 from django.conf import settings
 
+from instances import homework_rules
 from instances.gateway import headers as rules
 from instances.gateway import place
 
@@ -26,6 +27,14 @@ class Visit:
     @property
     def allowed(self) -> bool:
         return rules.fetch_allowed(self.method, self.headers, place.origin_of(self.slug), websocket=self.websocket)
+
+    @property
+    def is_foreign_pull(self) -> bool:
+        """Makes the machine pull a repository, and its student may know nothing of it.
+
+        A link on any page is enough, and what is pulled into the right folder runs with the next kernel.
+        """
+        return not rules.from_own_page(self.headers) and homework_rules.pulls(self.path)
 
     @property
     def is_navigation(self) -> bool:

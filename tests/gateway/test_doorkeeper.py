@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
 from django.db import OperationalError
 
 from instances import grants
@@ -115,14 +116,14 @@ def test_those_who_are_in_stay_in_while_the_database_is_down_and_go_when_it_says
     assert database.questions > 3
 
 
-Ask = Callable[[dict[str, Any]], tuple[int, str]]
+Ask = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def ask(database: Database) -> Ask:
     """The status and the text that one request to a gateway in this very process gets."""
 
-    def go(fetch: dict[str, Any]) -> tuple[int, str]:
+    def go(fetch: dict[str, Any], path: str = "/lab") -> tuple[int, str]:
         headers = [
             (b"host", HOST),
             (b"cookie", b"nb_grant=good"),
@@ -131,8 +132,8 @@ def ask(database: Database) -> Ask:
         scope = {
             "type": "http",
             "method": "GET",
-            "path": "/lab",
-            "raw_path": b"/lab",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "headers": headers,
         }
@@ -156,6 +157,16 @@ def test_a_newcomer_is_told_that_it_is_us(database: Database, ask: Ask) -> None:
     status, text = ask({"sec-fetch-site": "same-origin"})
     assert status == 503
     assert "could not be checked" in text
+
+
+def test_what_is_tried_again_by_itself_is_no_pull_of_a_foreign_page(database: Database, ask: Ask) -> None:
+    """It would be tried by a page of the machine's own host, which may pull what it likes: so by the portal."""
+    database.down = True
+    page = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    address = f"{settings.PORTAL_URL}/machines/mabc/notebook?path=/git-pull"
+    assert f'content="10; url={address}"' in ask(page | {"sec-fetch-site": "cross-site"}, "/git-pull")[1]
+    assert 'content="10"' in ask(page | {"sec-fetch-site": "same-origin"}, "/git-pull")[1]
+    assert 'content="10"' in ask(page | {"sec-fetch-site": "cross-site"}, "/lab")[1]
 
 
 def test_a_failed_question_is_asked_again(database: Database) -> None:

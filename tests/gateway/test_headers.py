@@ -33,7 +33,14 @@ def test_the_host_names_exactly_one_machine(host: str, slug: str | None) -> None
 
 @pytest.mark.parametrize(
     "path",
-    ["/lab", "/lab/tree/a%20b.ipynb?reset", "/lab/tree/hw1.ipynb?next=http://else.where/", "/files/x#part"],
+    [
+        "/lab",
+        "/lab/tree/a%20b.ipynb?reset",
+        "/lab/tree/hw1.ipynb?next=http://else.where/",
+        "/files/x#part",
+        "/files/.hidden/..x/x..?from=/../y#/../z",
+        "/files/100%25",
+    ],
 )
 def test_a_path_on_this_host_is_kept(path: str) -> None:
     assert rules.local_path(path) == path
@@ -54,6 +61,16 @@ def test_a_path_on_this_host_is_kept(path: str) -> None:
         "/_nb/enter?t=x",
         "/" + "a" * 500,
         "javascript:alert(1)",
+        "/./git-pull",
+        "/lab/../git-pull",
+        "/lab/..",
+        "/%2e/git-pull",
+        "/lab/%2E%2e/git-pull",
+        "/lab/.%2e/git-pull",
+        "/lab%2f..%2fgit-pull",
+        "/lab/%252e%252e/git-pull",
+        "/lab/..?x",
+        "/lab/..#x",
     ],
 )
 def test_anything_else_leads_to_the_front_page(path: str) -> None:
@@ -113,6 +130,13 @@ def test_pages_of_other_hosts_may_not(method: str, headers: list[rules.Header]) 
 )
 def test_a_websocket_is_opened_by_a_page_of_this_host_only(headers: list[rules.Header], allowed: bool) -> None:
     assert rules.fetch_allowed("GET", headers, MINE, websocket=True) is allowed
+
+
+def test_only_a_browser_that_says_so_asks_for_a_page_of_this_host() -> None:
+    assert rules.from_own_page(sent(sec_fetch_site="same-origin"))
+    for headers in ([], sent(sec_fetch_site="none"), sent(sec_fetch_site="same-site"), sent(origin=MINE)):
+        assert not rules.from_own_page(headers)
+    assert not rules.from_own_page([("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")])
 
 
 def to_machine(headers: list[rules.Header]) -> list[rules.Header]:

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from django.utils import timezone
@@ -40,7 +41,7 @@ def test_the_link_pulls_and_opens_the_sheet_and_pulls_again_what_staff_changed(
     browser: Browser, live_server: LiveServer, gateway: Gateway, cast: Cast, lab: Lab, repositories: Path
 ) -> None:
     HomeworkSource.objects.create(course=cast.course, address=HOST, added_at=timezone.now())
-    new_instance(cast.student, lab.address, token=lab.token)
+    machine = new_instance(cast.student, lab.address, token=lab.token)
     preset = Preset.objects.get()
     link = (
         f"{live_server.url}/c/dl19/launch?preset={preset.slug}&repo={HOST}/{NAME}&branch=main&path=hw1/homework1.ipynb"
@@ -64,4 +65,10 @@ def test_the_link_pulls_and_opens_the_sheet_and_pulls_again_what_staff_changed(
     page.wait_for_url("**/lab/tree/d2l-homework/hw1/homework1.ipynb", timeout=LAB_SECONDS * 1000)
     assert (lab.home / NAME / "hw1/late.txt").read_text() == "a hint"
     assert mine.read_text() == "my work"
+    # The same repository into a folder of somebody else's choice: what lies there runs with the next kernel.
+    startup = urlencode({"repo": f"{HOST}/{NAME}", "targetpath": ".ipython/profile_default/startup"})
+    for door in ("git-pull", "git-sync"):
+        page.goto(f"{gateway.origin(machine.slug)}/{door}?{startup}")
+        expect(page.get_by_role("heading")).to_have_text("This link opens nothing")
+    assert not (lab.home / ".ipython/profile_default/startup/hw1").exists()
     context.close()

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.urls import reverse
 
-from instances.models import Homework, HomeworkSource, Instance
+from instances.models import Homework, HomeworkSource, Instance, NotebookTicket
 from tests.homework.conftest import LINK, REPO
 from tests.instances.conftest import Stage, fresh
 from tests.pages.conftest import signed_in
@@ -75,14 +75,40 @@ def test_a_link_to_anything_else_is_refused_in_words_and_launches_nothing(allowe
     assert not Instance.objects.exists()
 
 
-def test_no_link_makes_a_notebook_pull_what_the_course_does_not_allow(allowed: Stage) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/git-pull?repo=https://evil.example/x",
+        "/git-sync?repo=https://evil.example/x",
+        "/interact?account=evil&repo=x",
+        "/git-pull/api?repo=https://evil.example/x",
+        f"/git-pull?repo={REPO}&targetpath=.ipython/profile_default/startup",
+        f"/git-pull?repo={REPO}&targetpath=homework&urlpath=git-pull%3Frepo=https://evil.example/x",
+    ],
+)
+def test_no_link_makes_a_notebook_pull_what_the_course_does_not_allow(allowed: Stage, path: str) -> None:
     row = allowed.running()
     client = signed_in(allowed.cast.student.user)
-    evil = "/git-pull?repo=https://evil.example/x"
-    opened = client.get(reverse("notebook", args=[row.slug]), {"path": evil})
-    assert opened["Location"].endswith("/lab")
-    good = f"/git-pull?repo={REPO}"
-    assert client.get(reverse("notebook", args=[row.slug]), {"path": good})["Location"].endswith(good)
+    for more in ({}, {"state": "a" * 64}):
+        refused = client.get(reverse("notebook", args=[row.slug]), {"path": path} | more)
+        assert refused.status_code == 422
+        assert "pull what no homework link of your course asks for" in text_of(refused.content.decode())
+    assert not NotebookTicket.objects.exists()
+
+
+@pytest.mark.parametrize("dots", ["/./git-pull", "/lab/../git-pull", "/%2e/git-pull", "/lab/%252e%252e/git-pull"])
+def test_a_path_with_dots_leads_to_the_front_page(allowed: Stage, dots: str) -> None:
+    address = reverse("notebook", args=[allowed.running().slug])
+    client = signed_in(allowed.cast.student.user)
+    assert client.get(address, {"path": f"{dots}?repo=https://evil.example/x"})["Location"].endswith("/lab")
+
+
+def test_a_link_of_the_course_goes_through_the_notebooks_door_as_it_is(allowed: Stage) -> None:
+    allowed.running()
+    client = signed_in(allowed.cast.student.user)
+    door = client.get(LINK)["Location"]
+    [path] = parse_qs(urlsplit(door).query)["path"]
+    assert client.get(door)["Location"].endswith(path)
 
 
 # ------------------------------------------------------------------ staff

@@ -1,13 +1,13 @@
 """Homework links: what may be in them, and that nothing in them is read as anything else."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.gateway.headers import local_path
-from instances.homework_rules import BadLink, Wrong, assignment, pulled_repo_allowed, source
+from instances.homework_rules import BadLink, Wrong, assignment, pull_allowed, pulls, source
 
 ALLOWED = ["https://git.demo.edu/course"]
 REPO = "https://git.demo.edu/course/hw.git"
@@ -118,6 +118,7 @@ def test_whatever_is_typed_either_fails_or_stays_on_the_machine_and_in_the_home_
         except BadLink:
             continue
         assert local_path(work.notebook_path) == work.notebook_path
+        assert pull_allowed(*work.notebook_path.split("?"), ALLOWED)
         asked = parse_qs(urlsplit(work.notebook_path).query)
         assert asked["repo"][0].startswith("https://git.demo.edu/course")
         assert not any(value[0].startswith("-") for value in asked.values())
@@ -129,8 +130,116 @@ def test_a_source_is_written_in_one_way() -> None:
     assert source(" https://Git.Demo.edu/course/ ") == "https://git.demo.edu/course"
 
 
-def test_a_pull_that_an_address_asks_for_must_be_allowed_too() -> None:
-    assert pulled_repo_allowed({"repo": [REPO]}, ALLOWED)
-    assert not pulled_repo_allowed({"repo": ["https://evil.example/x"]}, ALLOWED)
-    assert not pulled_repo_allowed({"repo": [REPO, "https://evil.example/x"]}, ALLOWED)
-    assert not pulled_repo_allowed({}, ALLOWED)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/git-pull",
+        "/git-pull/",
+        "/git-pull/api",
+        "/git-pull/static",
+        "/git-pull/static/../api",
+        "/git-pull/what-comes-next",
+        "/git-sync",
+        "/interact",
+        "//git-pull",
+        "/./git-pull",
+        "/lab/../git-pull",
+        "/../../git-pull",
+        "/%2e/git-pull",
+        "/lab/%2e%2e/git-sync",
+        "/lab%2f..%2finteract",
+        "/%67it-pull",
+        "/%2567it-pull",
+        "/git-pull#x",
+    ],
+)
+def test_a_pull_is_known_however_its_path_is_written(path: str) -> None:
+    assert pulls(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/lab", "/lab/tree/git-pull", "/files/interact", "/git-pull/static/dist/bundle.js", "/git-pulls", "/api", ""],
+)
+def test_other_paths_are_no_pulls(path: str) -> None:
+    assert not pulls(path)
+
+
+def test_a_path_that_was_encoded_a_thousand_times_is_not_decoded_a_thousand_times() -> None:
+    assert not pulls("/%" + "25" * 30_000 + "2e")
+
+
+OURS = {"repo": REPO, "targetpath": "hw", "branch": "main", "urlpath": "lab/tree/hw/hw%201/sheet.ipynb"}
+API = {"repo": REPO, "targetpath": "hw", "branch": "main", "_xsrf": "2|a"}
+
+
+def without(asked: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in asked.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/git-pull", OURS),
+        ("/git-pull", without(OURS, "branch")),
+        ("/git-pull", OURS | {"urlpath": "lab/tree/hw"}),
+        ("/git-pull/api", API),
+        ("/git-pull/api", without(without(API, "_xsrf"), "branch")),
+    ],
+)
+def test_a_pull_that_a_link_of_ours_asks_for_is_allowed(path: str, asked: dict[str, str]) -> None:
+    assert pull_allowed(path, urlencode(asked), ALLOWED)
+    assert not pull_allowed(path, urlencode(asked), ["https://git.demo.edu/other"])
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/git-pull", {}),
+        ("/git-pull", {"repo": REPO}),
+        ("/git-pull", OURS | {"repo": "https://evil.example/hw.git"}),
+        ("/git-pull", OURS | {"repo": f" {REPO}"}),
+        ("/git-pull", OURS | {"branch": "--upload-pack=x"}),
+        ("/git-pull", OURS | {"branch": ""}),
+        *[
+            ("/git-pull", OURS | {"targetpath": path})
+            for path in ("", ".", "..", "/etc", "hw/..", "./hw", "hw/", "../hw", ".ipython/profile_default/startup")
+        ],
+        *[
+            ("/git-pull", OURS | {"urlpath": path})
+            for path in (
+                "",
+                "lab",
+                "git-pull?repo=https://evil.example/x",
+                "lab/tree/other/x",
+                "lab/tree/hw/../../../git-pull?repo=x",
+                "lab/tree/hw/%2e%2e/x",
+                "lab/tree/hw?x",
+                "lab/tree/hw/a b",
+                "/evil.example/",
+                "https://evil.example/",
+            )
+        ],
+        ("/git-pull", without(OURS, "targetpath") | {"targetPath": "hw"}),
+        ("/git-pull", OURS | {"targetPath": ".ssh"}),
+        ("/git-pull", OURS | {"subpath": "x"}),
+        ("/git-pull", OURS | {"app": "notebook"}),
+        ("/git-pull", OURS | {"backup": "true"}),
+        ("/git-pull", OURS | {"depth": ""}),
+        ("/git-pull/", OURS),
+        ("/./git-pull", OURS),
+        ("/git-sync", OURS),
+        ("/interact", OURS),
+        ("/git-pull/api", OURS),
+        ("/git-pull/api", API | {"targetpath": ".ssh"}),
+        ("/git-pull/api", API | {"backup": "true"}),
+        ("/git-pull/api", API | {"repo": "https://evil.example/hw.git"}),
+    ],
+)
+def test_a_pull_that_differs_from_a_link_of_ours_in_one_word_is_not(path: str, asked: dict[str, str]) -> None:
+    assert not pull_allowed(path, urlencode(asked), ALLOWED)
+
+
+@pytest.mark.parametrize("more", ["&repo=https://evil.example/x", "&targetpath=.ssh", ";targetpath=.ssh", "#x", "&x"])
+def test_a_pull_that_two_servers_may_read_in_two_ways_is_not(more: str) -> None:
+    assert not pull_allowed("/git-pull", urlencode(OURS) + more, ALLOWED)
