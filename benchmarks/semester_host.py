@@ -159,9 +159,7 @@ class Host:
     def _warned(self, facts: idle.Facts, at: datetime) -> idle.Facts:
         """As `lamplighter_agent.watch` does once it warns."""
         decision = idle.decide(facts, later(self.limits), at.timestamp())
-        if decision.verdict is idle.Verdict.WARN and not decision.warned:
-            return replace(facts, warned_at=at.timestamp())
-        return facts
+        return idle.warned_after(facts, decision, at.timestamp())
 
     def _first(self, after: datetime, facts: idle.Facts, is_so: Callable[[idle.Verdict], bool]) -> datetime | None:
         """By halving: in a stretch that goes on, the verdict only ever goes from KEEP over WARN to STOP."""

@@ -18,11 +18,11 @@ import json
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from instances.idle import Facts, Limits, Reading, Verdict, Work, decide, observe
+from instances.idle import Facts, Limits, Reading, Verdict, Work, decide, observe, warned_after
 
 MINUTE = 60.0
 GPU_COLUMNS = {"pod", "minute", "gpu_pct", "work"}
@@ -111,10 +111,7 @@ class Shipped:
 
     def stops(self, now: float) -> bool:
         decision = decide(self.facts, self.limits, now)
-        if decision.verdict is Verdict.WARN and not decision.warned:
-            self.facts = replace(self.facts, warned_at=now)
-        elif decision.verdict is Verdict.KEEP and self.facts.warned_at is not None:
-            self.facts = replace(self.facts, warned_at=None)
+        self.facts = warned_after(self.facts, decision, now)
         return decision.verdict is Verdict.STOP
 
 

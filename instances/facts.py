@@ -10,7 +10,7 @@ from instances.policy_rules import InForce, Rules, from_json, in_force
 # All of a machine that a decision stands on, besides its course's policy: what `facts_of` and `limits_for` read.
 DECIDING = (
     *("last_active_at", "hung_since", "last_report_at", "warned_at", "kept_until", "last_human_at", "done_at"),
-    *("reclaim_at", "own_rules", "proving", "course"),
+    *("reclaim_at", "warned_until", "own_rules", "proving", "course"),
 )
 
 
@@ -52,6 +52,7 @@ def facts_of(instance: Instance, running_since: datetime | None) -> Facts:
         last_human_at=seconds_of(instance.last_human_at),
         done_at=seconds_of(instance.done_at),
         reclaim_at=seconds_of(instance.reclaim_at),
+        warned_until=seconds_of(instance.warned_until),
     )
 
 

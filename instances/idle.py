@@ -42,6 +42,7 @@ class Facts:
     last_human_at: float | None = None  # last input of a person, or their "yes, still training"
     done_at: float | None = None  # what its student asked to wait for was over
     reclaim_at: float | None = None  # AWS takes a Spot machine back then
+    warned_until: float | None = None  # the stop that it told; shorter limits do not bring it forward
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,10 @@ def patience(limits: Limits) -> float:
 
 
 def decide(facts: Facts, limits: Limits, now: float) -> Decision:
-    """Never STOP without a standing warning that is at least `limits.warn` old, never while kept, never when used
-    since the warning, and never as quiet while blind. Two stops are wanted: what its student waited for has ended, and
-    the course has work confirmed that nobody attends (`limits.unattended`): that one is warned like any other."""
+    """Never STOP without a standing warning that is at least `limits.warn` old, never before the moment that it told,
+    never while kept, never when used since the warning, and never as quiet while blind. Two stops are wanted: what its
+    student waited for has ended, and the course has work confirmed that nobody attends (`limits.unattended`): that one
+    is warned like any other."""
     start = facts.running_since
     if start is None:
         return Decision(Verdict.KEEP, Cause.BOOTING, None, None)
@@ -219,8 +221,23 @@ def _warn_or_stop(
     facts: Facts, limits: Limits, now: float, cause: Cause, since: float | None, *, newer_than: float, stop_from: float
 ) -> Decision:
     warned_at = facts.warned_at
+    if facts.warned_until is not None:  # a night that ends meanwhile, or an edit, has other limits than were told
+        stop_from = max(stop_from, facts.warned_until)
     if warned_at is None or not newer_than < warned_at <= now:
         return Decision(Verdict.WARN, cause, since, max(stop_from, now + limits.warn))
     stops_at = max(stop_from, warned_at + limits.warn)  # a late warning moves the stop, never shortens the grace
     verdict = Verdict.STOP if now >= stops_at else Verdict.WARN
     return Decision(verdict, cause, since, stops_at, warned=True)
+
+
+def warned_after(facts: Facts, decision: Decision, now: float) -> Facts:
+    """The facts with the warning that stands after this decision: given, left as it is, or over. Silence ends none:
+    only what was seen does, else what was told for later would be stopped by a shorter warning about the silence."""
+    if decision.verdict is Verdict.WARN and not decision.warned:
+        return replace(facts, warned_at=now, warned_until=latest(decision.stops_at, facts.warned_until))
+    if decision.verdict is not Verdict.KEEP or facts.warned_at is None:
+        return facts
+    used = latest(facts.last_active_at, facts.kept_until)
+    if decision.cause is Cause.BLIND and (used is None or used <= facts.warned_at):
+        return facts
+    return replace(facts, warned_at=None, warned_until=None)

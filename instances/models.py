@@ -186,6 +186,7 @@ class Instance(models.Model):
     trace = models.JSONField(default=list)  # what this run was used for: `trace.py`
     idle_hours = models.JSONField(default=dict)  # "<run>:<UTC hour>": seconds of it that were surely not used
     warned_at = models.DateTimeField(null=True, blank=True)
+    warned_until = models.DateTimeField(null=True, blank=True)  # the stop that this warning told: never before it
     own_rules = models.JSONField(null=True, blank=True)  # of before an edit that is not for it; empty: the course's
     # The second eye, while the agent is silent: when it last looked, and whether anything answered.
     eye_at = models.DateTimeField(null=True, blank=True)

@@ -189,6 +189,7 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
         "notice_url": keep_url(instance) if instance.warned_at or instance.unfunded_at else "",
         **_awaited(instance),
         "stop_seconds_left": _left(stops_at, now),
+        "warned_seconds_left": _left(instance.warned_until, now),  # its own watch keeps the portal's word, too
         **({"save": _save(instance)} if stops_at or instance.awaited or instance.spot else {}),
         **({"home": True} if is_wanted(instance) else {}),
         **({"ssh_keys": keys_for(instance)} if _has_ssh(instance) else {}),

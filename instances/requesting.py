@@ -258,10 +258,11 @@ def _new_row(
 def _fresh_run(number: int) -> dict[str, Any]:
     """Facts of the last run would speak for the new one."""
     empty = ("asked_at", "calling_until", "private_ip", "notebook_ready_at", "lease_until", "guard_until")
-    idle = ("kept_until", "last_active_at", "last_human_at", "hung_since", "last_report_at", "warned_at", "unfunded_at")
+    idle = ("kept_until", "last_active_at", "last_human_at", "hung_since", "last_report_at", "unfunded_at")
+    told = ("warned_at", "warned_until")
     ends = ("restart_wanted_at", "archive_warned_at", "own_rules", "eye_at", "done_at", "reclaim_at", "stop_asked_at")
     return {
-        **dict.fromkeys((*empty, *idle, *ends)),
+        **dict.fromkeys((*empty, *idle, *told, *ends)),
         "eye_saw": "",
         "awaited": {},
         "run_number": number,

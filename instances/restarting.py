@@ -42,7 +42,7 @@ def _restart_one(pk: int, cloud: Cloud, now: datetime) -> None:
     wanted = Instance.objects.filter(pk=pk, state=State.RUNNING, restart_wanted_at__isnull=False)
     machine = wanted.select_related("owner", "account").first()
     # What was seen before is no sign of what comes up now.
-    fresh: dict[str, Any] = {"restart_wanted_at": None, "notebook_ready_at": None, "warned_at": None}
+    fresh: dict[str, Any] = dict.fromkeys(("restart_wanted_at", "notebook_ready_at", "warned_at", "warned_until"))
     if machine is None or not wanted.update(**fresh, last_active_at=now):
         return
     [outcome] = door_for(cloud, machine).restart([machine.cloud_id])

@@ -40,7 +40,11 @@ def notebook_url() -> str:
 
 def later(limits: idle.Limits) -> idle.Limits:
     """Ours come after the portal's: whoever is alive there explains itself better than a machine that goes dark."""
-    return replace(limits, quiet=limits.quiet + min(MOST_LATE, limits.quiet / 6))
+    return replace(limits, quiet=limits.quiet + lateness(limits))
+
+
+def lateness(limits: idle.Limits) -> float:
+    return min(MOST_LATE, limits.quiet / 6)
 
 
 def say(text: str) -> None:
@@ -84,6 +88,7 @@ class Agent:
         self.facts = idle.Facts(self.began, last_active_at=now, last_report_at=now, last_human_at=now)
         self.judged_at, self.judged = uptime(), self.senses.work
         self.notice = ""
+        self.promised: float | None = None  # uptime; the portal told its student that it runs until then
         self.visited_at: float | None = None  # uptime, as the portal told: typing passes its gateway, and no kernel
         self.limits, self.report_seconds = idle.Limits(**self.about["limits"]), float(self.about["report_seconds"])
         with contextlib.suppress(
@@ -117,6 +122,8 @@ class Agent:
             ends = asked_at + kept if kept > 0 else before and min(before, asked_at)
             self._obey({**answer, "kept_until": ends, "done_at": None})  # an end is ours to tell
             self._plan_save(answer.get("stop_seconds_left"), asked_at)
+            promised = answer.get("warned_seconds_left")
+            self.promised = None if promised is None else asked_at + float(promised) + lateness(self.limits)
             if (answer.get("save") or {}).get("now") and self.save_at != float("inf"):
                 self.save_at = asked_at  # a person stopped it, and waits
             ago = answer.get("human_seconds_ago")
@@ -263,13 +270,15 @@ class Agent:
 
     def watch(self) -> None:
         now = uptime()
-        decision = idle.decide(self._in_our_turn(now), later(self.limits), now)
+        told = self._in_our_turn(now)
+        told = replace(told, warned_until=idle.latest(told.warned_until, self.promised))
+        decision = idle.decide(told, later(self.limits), now)
+        self.facts = idle.warned_after(self.facts, decision, now)
         if decision.verdict is idle.Verdict.STOP:
             self.saver.finish(self.script, self.save_seconds)
             deadman.power_off(f"unused ({decision.cause.value})")
             time.sleep(20)  # and decide again if it was not heard
         elif decision.verdict is idle.Verdict.WARN and not decision.warned:
-            self.facts = replace(self.facts, warned_at=now)
             minutes = max(1, round(((decision.stops_at or now) - now) / 60))
             say(f"Nothing has used this machine for a while. It powers off in {minutes} min unless somebody works.")
 

@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from cloud.base import Cloud
 from instances.clock import clock
 from instances.drill_rules import SILENT_FOR_SWEEPS
-from instances.facts import DECIDING, facts_of, in_force_for, limits_for
+from instances.facts import DECIDING, facts_of, in_force_for, limits_for, moment_of
 from instances.guard_names import Guard
-from instances.idle import Cause, Decision, Verdict, decide
+from instances.idle import Cause, Decision, Facts, Verdict, decide, warned_after
 from instances.models import Instance, InstanceEvent, Run
 from instances.moves import tell
 from instances.states import State
@@ -63,8 +63,12 @@ def _dated(machines: QuerySet[Instance]) -> QuerySet[Instance]:
 
 def decision_for(machine: Instance, now: datetime) -> Decision:
     """`machine` comes from `judged`."""
+    return decide(_facts(machine), limits_for(machine, now), now.timestamp())
+
+
+def _facts(machine: Instance) -> Facts:
     since: datetime | None = machine.running_since  # type: ignore[attr-defined]
-    return decide(facts_of(machine, since), limits_for(machine, now), now.timestamp())
+    return facts_of(machine, since)
 
 
 def words_for(machine: Instance, decision: Decision, now: datetime) -> str:
@@ -81,13 +85,8 @@ def _asks(machine: Instance, decision: Decision, now: datetime) -> bool:
 
 def _changes(machine: Instance, now: datetime) -> Iterator[tuple[Instance, Decision]]:
     """The decision, where it says anything new: nothing is written about a machine that goes on as it was."""
-    decision = decision_for(machine, now)
-    news = {
-        Verdict.STOP: True,
-        Verdict.WARN: not decision.warned,
-        Verdict.KEEP: machine.warned_at is not None,
-    }
-    if news[decision.verdict]:
+    decision, facts = decision_for(machine, now), _facts(machine)
+    if decision.verdict is Verdict.STOP or warned_after(facts, decision, now.timestamp()) != facts:
         yield machine, decision
 
 
@@ -120,7 +119,7 @@ def _warn(machine: Instance, decision: Decision, now: datetime) -> None:
         "asks": _asks(machine, decision, now),
     }
     with transaction.atomic():
-        if _change_warning(machine, now):
+        if _change_warning(machine, decision, now):
             tell(
                 machine,
                 Kind.WARNED,
@@ -141,11 +140,12 @@ def _blind_words(machine: Instance) -> str:
 
 def _forget_warning(machine: Instance, decision: Decision, now: datetime) -> None:
     with transaction.atomic():
-        if _change_warning(machine, None):
+        if _change_warning(machine, decision, now):
             tell(machine, Kind.WARNING_OVER, reason=words_for(machine, decision, now), now=now)
 
 
-def _change_warning(machine: Instance, warned_at: datetime | None) -> bool:
+def _change_warning(machine: Instance, decision: Decision, now: datetime) -> bool:
     """False when another sweep was faster: its event is the one."""
+    after = warned_after(_facts(machine), decision, now.timestamp())
     same = Instance.objects.filter(pk=machine.pk, state=State.RUNNING, warned_at=machine.warned_at)
-    return bool(same.update(warned_at=warned_at))
+    return bool(same.update(warned_at=moment_of(after.warned_at), warned_until=moment_of(after.warned_until)))

@@ -320,3 +320,50 @@ def test_awss_notice_is_heard_within_seconds_saved_for_and_reported_at_once(
 def test_a_long_script_is_cut_off_before_aws_takes_the_machine(spot: Callable[..., dict[str, list[Any]]]) -> None:
     [(saved_after, _script, limit)] = spot(33, script_seconds=120)["saved"]
     assert saved_after + 15 + limit <= 120 - 10
+
+
+def test_its_own_watch_keeps_the_portals_word_when_the_limits_get_shorter(
+    agents: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, off, clock = agents.Agent(), [], [agents.uptime()]
+    monkeypatch.setattr(agents, "uptime", lambda: clock[0])
+    monkeypatch.setattr(agents.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(agents.deadman, "power_off", lambda why: off.append((clock[0], why)))
+    agent.saver.finish = lambda *_how: None
+    long, short = ({**LIMITS, "quiet": quiet, "warn": quiet / 3, "blind": 3600} for quiet in (3600, 90))
+
+    def minutes(count: int, limits: dict, told: float | None = None) -> None:
+        for _n in range(count):
+            clock[0] += 60
+            agent.facts = agents.replace(agent.facts, last_report_at=clock[0])
+            left = {} if told is None else {"warned_seconds_left": told - clock[0]}
+            agent._post = lambda _reading, left=left: {"limits": limits, **left}
+            agent.report()
+            agent.watch()
+
+    minutes(50, long)
+    told = clock[0] + 1800
+    minutes(28, long, told)
+    minutes(2, short, told)
+    assert not off
+    minutes(2, short, told)
+    assert off
+    assert told <= off[0][0] <= told + 120
+
+
+def test_a_warning_of_its_own_stands_although_the_limits_get_shorter(
+    agents: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, clock, said = agents.Agent(), [agents.uptime()], []
+    monkeypatch.setattr(agents, "uptime", lambda: clock[0])
+    monkeypatch.setattr(agents, "say", said.append)
+    monkeypatch.setattr(agents.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(agents.deadman, "power_off", lambda why: pytest.fail(why))
+    off = agent.facts.last_active_at + 4200  # its turn: an hour, and a sixth of it, five minutes at most
+    for minute in range(1, 64):
+        clock[0] += 60
+        agent.facts = agents.replace(agent.facts, last_report_at=clock[0])
+        agent.limits = agents.idle.Limits(quiet=3600, warn=1800) if minute < 50 else agents.idle.Limits(600, 60)
+        agent.watch()
+    assert len(said) == 1
+    assert agent.facts.warned_until == pytest.approx(off - 300, abs=1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instances import idle
-from instances.idle import Cause, Decision, Facts, Limits, Verdict, Work, decide, patience, worked
+from instances.idle import Cause, Decision, Facts, Limits, Verdict, Work, decide, patience, warned_after, worked
 
 MIN = 60.0
 LIMITS = Limits()  # 30 min quiet, warned 10 min before, blind after 15, hung counts 60, boots in 15
@@ -39,8 +39,7 @@ class Machine:
 
     def sweep(self) -> Decision:
         decision = decide(self.facts, self.limits, self.now)
-        if decision.verdict is Verdict.WARN and not decision.warned:
-            self.facts = replace(self.facts, warned_at=self.now)
+        self.facts = warned_after(self.facts, decision, self.now)
         if decision.verdict is Verdict.STOP:
             self.stopped = decision
         return decision
