@@ -79,6 +79,8 @@ class Work:
 MINUTE_FLOOR = Work(gpu_busy_s=1.0, cpu_s=6.0, io_bytes=20e6, net_rx_bytes=20e6)
 # Below this a few clock ticks of an idle kernel would pass for work: gather longer before judging.
 SHORTEST_WINDOW = 4.0
+# Reports come each minute and take up to five seconds; a round may fall between two of them, or one be lost.
+TWO_REPORTS = 130.0
 RECLAIM_NOTICE = 300.0  # seconds; AWS tells two minutes before
 
 
@@ -133,8 +135,9 @@ def latest(*moments: float | None) -> float | None:
 
 
 def patience(limits: Limits) -> float:
-    """Seconds of silence after which the readings no longer count as readings."""
-    return min(300.0, limits.blind / 3)
+    """Seconds of silence after which the readings no longer count as readings. Never less than two reports take:
+    else each round that falls between two would find a machine silent that reports on time."""
+    return max(min(300.0, limits.blind / 3), TWO_REPORTS)
 
 
 def decide(facts: Facts, limits: Limits, now: float) -> Decision:

@@ -16,7 +16,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "quiet": (2 * MINUTE, 4 * HOUR),
     "warn": (1 * MINUTE, 1 * HOUR),
-    "blind": (90, 1 * HOUR),
+    "blind": (4 * MINUTE, 1 * HOUR),  # shorter, and two reports that are lost are silence
     "hung": (5 * MINUTE, 8 * HOUR),
     "boot": (3 * MINUTE, 30 * MINUTE),
     "keep_hours": (1, 24),

@@ -38,7 +38,7 @@ def set_up_policy(roster: Roster, calendar: Calendar) -> Policy:
         course=course,
         quiet_seconds=120,
         warn_seconds=60,
-        blind_seconds=90,
+        blind_seconds=240,
         hung_seconds=600,
         boot_seconds=300,
         keep_hours_max=12,

@@ -75,6 +75,7 @@ def test_rules_survive_being_stored() -> None:
         (RULES, []),
         (Rules(limits=replace(LIMITS, quiet=10 * HOUR)), ["quiet"]),  # a guard that never acts is none
         (Rules(limits=replace(LIMITS, blind=0)), ["blind"]),
+        (Rules(limits=replace(LIMITS, blind=239)), ["blind"]),  # less than it takes to be sure that reports are missing
         (Rules(limits=replace(LIMITS, warn=0)), ["warn"]),
         (Rules(limits=replace(LIMITS, warn=1000)), ["warn"]),
         (Rules(keep_hours=100), ["keep_hours"]),

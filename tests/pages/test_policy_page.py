@@ -124,7 +124,7 @@ def test_two_instructors_at_once_do_not_overwrite_each_other(today: Stage, instr
         ({"quiet": "1"}, "id_quiet", "Between 2 min and 4 h"),
         ({"quiet": "9999"}, "id_quiet", "Between 2 min and 4 h"),
         ({"warn": "25"}, "id_warn", "At most 15 min here"),
-        ({"blind": "0"}, "id_blind", "Between 90 s and 1 h"),
+        ({"blind": "3.5"}, "id_blind", "Between 4 min and 1 h"),
         ({"hung": "soon"}, "id_hung", "Enter a number"),
         ({"keep_hours": "48"}, "id_keep_hours", "Between 1 h and 24 h"),
         ({"save_seconds": "900"}, "id_save_seconds", "Between 5 s and 2 min"),
