@@ -1,9 +1,10 @@
 """A machine as a page shows it: what it costs, when it stops and why, what its owner can press. Changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
@@ -14,8 +15,9 @@ from cloud.prices import TypeFacts
 from cloud.prices import facts_of as type_facts_of
 from instances import books
 from instances.called_off import unanswered, unanswered_words
-from instances.facts import facts_of, in_force_for
-from instances.idle import Cause, Decision, Verdict, decide
+from instances.facts import facts_of, in_force_for, seconds_of
+from instances.hearing import unheard_until
+from instances.idle import Cause, Decision, Limits, Verdict, decide
 from instances.launch_rules import course_end, usd_for
 from instances.models import Instance, Run
 from instances.offers import Keep, keeps
@@ -111,22 +113,23 @@ class Card:
 
 
 def cards(machines: QuerySet[Instance], now: datetime) -> list[Card]:
-    """Two queries, however many machines; what is shown of ended ones does not grow with their history."""
+    """Two queries, one more if any is silent; what is shown of ended machines does not grow with their history."""
     open_runs = Prefetch("runs", Run.objects.filter(ended_at=None), to_attr="open_runs")
     whole = machines.select_related("owner__team", "owner__user", "owner__limits", "preset", "course__machine_policy")
-    return [card(machine, machine.open_runs, now) for machine in whole.prefetch_related(open_runs)]  # type: ignore[attr-defined]
+    unheard = cache(lambda: unheard_until(now))
+    return [card(machine, machine.open_runs, now, unheard) for machine in whole.prefetch_related(open_runs)]  # type: ignore[attr-defined]
 
 
 def card_of(machine: Instance, now: datetime) -> Card:
-    """One query."""
-    return card(machine, machine.runs.filter(ended_at=None), now)
+    """One query, one more if it is silent."""
+    return card(machine, machine.runs.filter(ended_at=None), now, lambda: unheard_until(now))
 
 
-def card(machine: Instance, open_runs: Iterable[Run], now: datetime) -> Card:
+def card(machine: Instance, open_runs: Iterable[Run], now: datetime, unheard: Callable[[], datetime | None]) -> Card:
     run = next(iter(open_runs), None)
     running = run if machine.state == State.RUNNING else None
     rule = in_force_for(machine, now)
-    decision = decide(facts_of(machine, running.started_at), rule.limits, now.timestamp()) if running else None
+    decision = _decided(machine, running, rule.limits, now, unheard) if running else None
     return Card(
         machine=machine,
         run=run,
@@ -138,6 +141,17 @@ def card(machine: Instance, open_runs: Iterable[Run], now: datetime) -> Card:
         keeps=keeps(machine, now) if running else (),
         rule_name=rule.name,
     )
+
+
+def _decided(
+    machine: Instance, run: Run, limits: Limits, now: datetime, unheard: Callable[[], datetime | None]
+) -> Decision:
+    """As the next idle round does: with nobody heard at all, silence is no reason."""
+    facts = facts_of(machine, run.started_at)
+    decision = decide(facts, limits, now.timestamp())
+    if decision.cause is not Cause.BLIND:
+        return decision
+    return decide(replace(facts, unheard_until=seconds_of(unheard())), limits, now.timestamp())
 
 
 def _stops_at(machine: Instance, decision: Decision | None, now: datetime) -> datetime | None:

@@ -42,6 +42,7 @@ class Facts:
     last_human_at: float | None = None  # last input of a person, or their "yes, still training"
     done_at: float | None = None  # what its student asked to wait for was over
     reclaim_at: float | None = None  # AWS takes a Spot machine back then
+    unheard_until: float | None = None  # nobody's reports came until then: the portal's own fault
     warned_until: float | None = None  # the stop that it told; shorter limits do not bring it forward
 
 
@@ -168,9 +169,9 @@ def _judged(facts: Facts, limits: Limits, now: float, start: float) -> Decision:
         return Decision(Verdict.KEEP, Cause.KEPT, facts.kept_until, facts.kept_until + limits.quiet)
     seen = facts.last_report_at
     if seen is None or seen < start:
-        return _in_the_dark(facts, limits, now, Cause.BOOTING, start, start + limits.boot)
+        return _in_the_dark(facts, limits, now, Cause.BOOTING, start, limits.boot)
     if now - seen > patience(limits):
-        return _in_the_dark(facts, limits, now, Cause.BLIND, seen, seen + limits.blind)
+        return _in_the_dark(facts, limits, now, Cause.BLIND, seen, limits.blind)
     decision = _in_the_light(facts, limits, now, start)
     if decision.verdict is Verdict.STOP and decision.stops_at is not None and seen < decision.stops_at:
         # What nobody has reported yet is not quiet: the stop waits for the report that covers all of that time.
@@ -180,9 +181,11 @@ def _judged(facts: Facts, limits: Limits, now: float, start: float) -> Decision:
     return decision
 
 
-def _in_the_dark(facts: Facts, limits: Limits, now: float, cause: Cause, since: float, warn_from: float) -> Decision:
-    """Nothing was read lately. An earlier warning was about quietness, and what happened since then nobody saw: so
-    only one given because of the silence counts, and none from before a keeping or a use that we do know of."""
+def _in_the_dark(facts: Facts, limits: Limits, now: float, cause: Cause, since: float, most: float) -> Decision:
+    """Nothing was read lately, and after `most` seconds in which others could be heard it is warned for that. An
+    earlier warning was about quietness, and what happened since then nobody saw: so only one given because of the
+    silence counts, and none from before a keeping or a use that we do know of."""
+    warn_from = max(since, facts.unheard_until or since) + most
     # A use that others saw (the second eye looks once a minute) counts until they can have looked again.
     used = None if facts.last_active_at is None else facts.last_active_at + patience(limits)
     warn_from = max(latest(warn_from, used, facts.kept_until) or warn_from, warn_from)

@@ -1,4 +1,5 @@
-"""The guard's own heartbeat to somewhere outside: a GET while every sweep is on time, another when one is late.
+"""The guard's own heartbeat to somewhere outside: a GET while every sweep is on time, another when one is late, or when
+none of the machines can be heard.
 
 When worker, beat, database or the whole server are gone, nothing is sent, and that is the alarm. Harms no sweep: it is
 a round of its own, and whatever goes wrong with it is a line in the log.
@@ -9,6 +10,7 @@ import urllib.request
 from datetime import datetime
 from urllib.error import URLError
 
+from instances.hearing import hearing
 from portal.guards import guards
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ def ping(url: str, now: datetime, period_seconds: int) -> bool:
     if not found or any(guard.starting for guard in found):
         return False
     late = [guard.name for guard in found if guard.late]
+    if hearing().is_trouble(now):
+        late.append("reports of machines")
     if late:
         logger.warning("heartbeat: late: %s", ", ".join(late))
     try:

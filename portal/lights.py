@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from courses.models import Course
+from instances import hearing
 from instances.drill_records import DrillRound, GuardProof
 from instances.facts import limits_of
 from instances.guard_names import Guard
@@ -66,14 +67,15 @@ class _Fault:
 
 
 def lights(course: Course, now: datetime, sweeps: Sequence[Sweep]) -> list[Light]:
-    """Four queries, however many machines. `sweeps`: `portal.guards.guards`."""
+    """Five queries, however many machines. `sweeps`: `portal.guards.guards`."""
     proofs = {proof.guard: proof for proof in GuardProof.objects.filter(course=course).select_related("instance")}
     missed = _missed(course)
     policy = Policy.of(course)
-    troubled = _troubled(course, policy, now)
+    troubled, unheard = _troubled(course, policy, now), _unheard_fault(now)
+    silent = None if unheard else _silent_fault(troubled.silent)  # nothing is known of the machines
     return [
-        _light("sweeps", (Guard.SWEEPS,), proofs, missed, _sweeps_fault(sweeps, now), policy, now),
-        _light("machine", (Guard.WATCH, Guard.TIMER), proofs, missed, _silent_fault(troubled.silent), policy, now),
+        _light("sweeps", (Guard.SWEEPS,), proofs, missed, _sweeps_fault(sweeps, now) or unheard, policy, now),
+        _light("machine", (Guard.WATCH, Guard.TIMER), proofs, missed, silent, policy, now),
         _light("aws", (Guard.SCHEDULE,), proofs, missed, _schedule_fault(troubled), policy, now),
     ]
 
@@ -185,6 +187,11 @@ def _troubled(course: Course, policy: Policy, now: datetime) -> _Troubled:
         elif machine.guard_until < now - AWS_LATE:
             overdue.append(machine)
     return _Troubled(silent_ones, unscheduled, overdue)
+
+
+def _unheard_fault(now: datetime) -> _Fault | None:
+    found = hearing.hearing()
+    return _Fault(hearing.words(found, now), hearing.advice()) if found.is_trouble(now) else None
 
 
 def _silent_fault(silent: Sequence[Instance]) -> _Fault | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
@@ -9,9 +10,10 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud
+from instances import hearing
 from instances.clock import clock
 from instances.drill_rules import SILENT_FOR_SWEEPS
-from instances.facts import DECIDING, facts_of, in_force_for, limits_for, moment_of
+from instances.facts import DECIDING, facts_of, in_force_for, limits_for, moment_of, seconds_of
 from instances.guard_names import Guard
 from instances.idle import Cause, Decision, Facts, Verdict, decide, warned_after
 from instances.models import Instance, InstanceEvent, Run
@@ -33,11 +35,12 @@ def idle(cloud: Cloud, now: datetime) -> int:
     changes: list[tuple[Instance, Decision]] = []
     stopped: list[int] = []
     glanced: list[tuple[Instance, Decision]] = []
+    unheard = seconds_of(hearing.listen(now))
     running = Instance.objects.filter(state=State.RUNNING).exclude(proving__in=SILENT_FOR_SWEEPS)
-    looked_at = for_each("idle", _glanced(running), lambda machine: glanced.extend(_changes(machine, now)))
+    looked_at = for_each("idle", _glanced(running), lambda machine: glanced.extend(_changes(machine, now, unheard)))
     news = [machine.pk for machine, _decision in glanced]
     whole = judged(running.filter(pk__in=news)) if news else ()  # decided about once more, from the whole row
-    for_each("idle", whole, lambda machine: changes.extend(_changes(machine, now)))
+    for_each("idle", whole, lambda machine: changes.extend(_changes(machine, now, unheard)))
     for_each_together("idle", changes, lambda change: _carry_out(*change, stopped, now))
     beat("idle", looked_at, seconds=time.monotonic() - began, now=now)
     if stopped:
@@ -62,7 +65,8 @@ def _dated(machines: QuerySet[Instance]) -> QuerySet[Instance]:
 
 
 def decision_for(machine: Instance, now: datetime) -> Decision:
-    """`machine` comes from `judged`."""
+    """`machine` comes from `judged`. Whether the portal can hear anybody is not asked: a lease is not
+    renewed for a machine only because nobody can be heard."""
     return decide(_facts(machine), limits_for(machine, now), now.timestamp())
 
 
@@ -83,9 +87,10 @@ def _asks(machine: Instance, decision: Decision, now: datetime) -> bool:
     return in_force_for(machine, now).asks
 
 
-def _changes(machine: Instance, now: datetime) -> Iterator[tuple[Instance, Decision]]:
+def _changes(machine: Instance, now: datetime, unheard: float | None) -> Iterator[tuple[Instance, Decision]]:
     """The decision, where it says anything new: nothing is written about a machine that goes on as it was."""
-    decision, facts = decision_for(machine, now), _facts(machine)
+    facts = replace(_facts(machine), unheard_until=unheard)
+    decision = decide(facts, limits_for(machine, now), now.timestamp())
     if decision.verdict is Verdict.STOP or warned_after(facts, decision, now.timestamp()) != facts:
         yield machine, decision
 

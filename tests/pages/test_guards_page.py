@@ -140,3 +140,19 @@ def test_what_the_budget_cannot_pay_is_refused_beside_the_field(today: Stage, st
     assert 'id="id_preset_error"' in answer.content.decode()
     assert not FireDrill.objects.exists()
     assert staff.post(URL, {"preset": "999"}).status_code == 422
+
+
+def test_when_nobody_is_heard_the_portals_light_fails_and_no_machine_is_blamed(today: Stage, staff: Client) -> None:
+    rows = today.running(today.cast.student), today.running(today.cast.ta)
+    for row in rows:
+        up(row)
+    hours = timezone.now() - timedelta(hours=2)
+    silent = {"last_report_at": hours, "state_since": hours}
+    Instance.objects.filter(pk__in=[row.pk for row in rows]).update(**silent)
+    light = lit(today)["sweeps"]
+    assert light.shine is Shine.FAILING
+    assert light.why == "No machine has reported for 120 min, although machines of 2 people run."
+    assert "/agent/" in light.do
+    assert "does not report" not in staff.get(URL).content.decode()
+    assert "No machine has reported" in staff.get(URL).content.decode()
+    assert "do not report" not in lit(today)["machine"].why

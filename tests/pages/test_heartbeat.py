@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from instances.models import SweepBeat
+from instances.models import Instance, SweepBeat
 from portal.guards import SWEEPS
 from portal.heartbeat import ping
 from portal.tasks import sweep_heartbeat
+from tests.instances.conftest import Stage
 
 
 class Monitor:
@@ -82,3 +83,12 @@ def test_right_after_a_start_nothing_is_said_neither_well_nor_ill(
     all_sweeps_ended()
     assert ping(monitor.url, timezone.now(), 60)
     assert monitor.heard == ["/ping/abc"]
+
+
+def test_machines_that_cannot_be_heard_are_told_at_the_address_for_failures(monitor: Monitor, today: Stage) -> None:
+    rows = today.running(today.cast.student), today.running(today.cast.ta)
+    silent = timezone.now() - timedelta(minutes=6)
+    Instance.objects.filter(pk__in=[row.pk for row in rows]).update(last_report_at=silent)
+    all_sweeps_ended()
+    assert ping(monitor.url, timezone.now(), 60)
+    assert monitor.heard == ["/ping/abc/fail"]

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from instances.models import SweepBeat
+from instances.models import Instance, SweepBeat
 from portal.guards import SWEEPS
 from tests.conftest import Cast
 from tests.instances.conftest import Stage
@@ -208,3 +208,17 @@ def test_times_are_in_the_viewers_zone(today: Stage, cast: Cast) -> None:
         assert event
         shown.add(html.split(f'<time datetime="{event.at.isoformat()}"')[1].split(">")[1].split("<")[0])
     assert len(shown) == 2  # nonsense falls back to UTC
+
+
+def test_when_none_of_several_peoples_machines_reports_it_is_an_outage(client: Client, today: Stage) -> None:
+    rows = today.running(today.cast.student), today.running(today.cast.ta)
+    SweepBeat.objects.update(finished_at=timezone.now())
+    silent = timezone.now() - timedelta(minutes=5, seconds=5)
+    Instance.objects.filter(pk__in=[row.pk for row in rows]).update(last_report_at=silent)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["ok"]) == (503, False)
+    assert answer.json()["reports"]["silent"] is True
+    assert answer.json()["reports"]["newest_age_seconds"] >= 305
+    Instance.objects.filter(pk=rows[0].pk).update(last_report_at=timezone.now())
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["reports"]["silent"]) == (200, False)
