@@ -14,6 +14,7 @@ from cloud.base import Cloud, Transient
 from courses.models import User
 from instances.accounts import door_for
 from instances.aws_words import as_told
+from instances.homes import TASK as PACKING
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 from instances.states import State
@@ -43,8 +44,17 @@ def _restart_one(pk: int, cloud: Cloud, now: datetime) -> None:
     machine = wanted.select_related("owner", "account").first()
     # What was seen before is no sign of what comes up now.
     fresh: dict[str, Any] = dict.fromkeys(("restart_wanted_at", "notebook_ready_at", "warned_at", "warned_until"))
-    if machine is None or not wanted.update(**fresh, last_active_at=now):
+    if machine is None:
         return
+    # What it waits for ends with the boot, and so would stop the machine of whoever just restarted it. Not so packing:
+    # its agent goes on with that, and the machine was started for nothing else. Unless that is over: then it stops now.
+    called_off = machine.awaited.get("task") != PACKING or machine.done_at is not None
+    with transaction.atomic():
+        # Another choice meanwhile: a later round asks.
+        if not wanted.filter(awaited=machine.awaited).update(**fresh, last_active_at=now):
+            return
+        if called_off:
+            _call_off(machine, now)
     [outcome] = door_for(cloud, machine).restart([machine.cloud_id])
     if outcome.error is None:
         tell(machine, Kind.MOVED, reason=_("Restarting"), now=now)
@@ -53,6 +63,12 @@ def _restart_one(pk: int, cloud: Cloud, now: datetime) -> None:
     logger.log(logging.WARNING if unclear else logging.ERROR, "%s: restart: %s", machine, outcome.error)
     reason = _("It did not take the restart. Ask again.")
     tell(machine, Kind.REFUSED, reason=reason, now=now, facts=as_told(outcome.error))
+
+
+def _call_off(machine: Instance, now: datetime) -> None:
+    Instance.objects.filter(pk=machine.pk).update(awaited={}, done_at=None)
+    if machine.awaited:
+        tell(machine, Kind.AWAITED, reason=_("Waits for nothing any more: it restarts"), now=now)
 
 
 def forgotten(before: datetime) -> list[int]:

@@ -8,6 +8,8 @@ from cloud.base import NotOffered, Refused, Transient
 from instances import services
 from instances.models import Instance, Preset, Run
 from instances.refusals import LaunchRefused
+from instances.report_form import Done, Report
+from instances.reports import take_report
 from instances.resizing import request_resize
 from instances.restarting import request_restart, restart
 from spend.models import Budget, Hold
@@ -50,6 +52,52 @@ def test_an_unclear_answer_is_never_followed_by_a_second_reboot(stage: Stage, af
     assert len(stage.machine(row).restarts) == (1 if after else 0)
     assert "Ask again" in events(row, "refused")[-1].reason
     assert click(stage, row)
+
+
+def waiting(row: Instance, task: str, **more: object) -> None:
+    wait = {"task": task, "name": "python3 (4711)", "since": "2019-03-05T12:00:00+00:00"}
+    Instance.objects.filter(pk=row.pk).update(awaited=wait, **more)
+
+
+def test_a_restart_takes_back_stop_when_this_ends_and_says_so(stage: Stage) -> None:
+    """What it waited for ends with the boot: a minute after it the machine was off again, under who restarted it."""
+    row = stage.running()
+    waiting(row, "p:4711:99")
+    click(stage, row)
+    restart([row.pk], cloud=stage.cloud, now=stage.now)
+    assert (fresh(row).awaited, fresh(row).done_at) == ({}, None)
+    stage.later(60)
+    report = Report("after", 50.0, 0, 0, 0, 0, None, 0, "4", done=Done("p:4711:99", 5.0))
+    take_report(fresh(row), report, now=stage.now)
+    stage.sweep()
+    assert fresh(row).state == "running"
+    assert [e.reason for e in events(row, "awaited")] == ["Waits for nothing any more: it restarts"]
+
+
+def test_an_end_that_was_told_just_before_the_restart_stops_nothing_after_it(stage: Stage) -> None:
+    row = stage.running()
+    waiting(row, "p:4711:99", done_at=stage.now)
+    click(stage, row)
+    restart([row.pk], cloud=stage.cloud, now=stage.now)
+    stage.wait(2)
+    assert fresh(row).state == "running"
+
+
+def test_a_machine_that_only_packs_its_files_is_still_stopped_when_they_are_packed(stage: Stage) -> None:
+    """That end outlives a boot: its agent goes on packing."""
+    row = stage.running()
+    waiting(row, "home")
+    click(stage, row)
+    restart([row.pk], cloud=stage.cloud, now=stage.now)
+    assert fresh(row).awaited["task"] == "home"
+    assert not events(row, "awaited")
+
+
+def test_a_restart_without_a_wait_says_nothing_of_waiting(stage: Stage) -> None:
+    row = stage.running()
+    click(stage, row)
+    restart([row.pk], cloud=stage.cloud, now=stage.now)
+    assert not events(row, "awaited")
 
 
 def test_what_does_not_run_is_not_restarted(stage: Stage) -> None:

@@ -170,6 +170,16 @@ def test_a_student_chooses_what_to_wait_for_and_thinks_better_of_it(today: Stage
     assert [e.who for e in events(row, "awaited")] == [row.owner.user] * 2
 
 
+def test_it_says_that_a_restart_calls_that_off_and_what_only_packs_goes_on(today: Stage) -> None:
+    row = today.running()
+    heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
+    assert "A restart calls that off." in choose(row, "p:4711:99")
+    Instance.objects.filter(pk=row.pk).update(awaited={"task": "home", "name": "packing"})
+    page = text(signed_in(row.owner.user).get(reverse("machine", args=[row.slug])))
+    assert "Unless you use it meanwhile" in page
+    assert "A restart calls that off." not in page
+
+
 def test_what_does_not_run_cannot_be_waited_for(today: Stage) -> None:
     row = today.running()
     heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
