@@ -157,7 +157,7 @@ class Host:
         return self._first(after, facts, lambda verdict: verdict is idle.Verdict.STOP)
 
     def _warned(self, facts: idle.Facts, at: datetime) -> idle.Facts:
-        """As `lamplighter_agent.watch` does once it warns."""
+        """As `lamplighter_agent.watch` notes a warning, and forgets it."""
         decision = idle.decide(facts, later(self.limits), at.timestamp())
         return idle.warned_after(facts, decision, at.timestamp())
 

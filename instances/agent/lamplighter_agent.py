@@ -39,8 +39,13 @@ def notebook_url() -> str:
 
 
 def later(limits: idle.Limits) -> idle.Limits:
-    """Ours come after the portal's: whoever is alive there explains itself better than a machine that goes dark."""
-    return replace(limits, quiet=limits.quiet + lateness(limits))
+    """Ours come after the portal's: whoever is alive there explains itself better than a machine that goes dark.
+
+    Also when limits change and both warn at once: we may hear of them a round before the portal looks. And whether
+    anybody still trains is not ours to ask: only the portal's mail and page can be answered; the lease bounds the rest.
+    """
+    late = lateness(limits)
+    return replace(limits, quiet=limits.quiet + late, warn=limits.warn + late / 2, unattended=None)
 
 
 def lateness(limits: idle.Limits) -> float:

@@ -94,6 +94,7 @@ def test_the_machines_turn_comes_after_the_portals(agents: ModuleType) -> None:
     limits = agents.idle.Limits
     assert agents.later(limits()).quiet == 1800 + 300
     assert agents.later(limits(quiet=90)).quiet == 105
+    assert agents.later(limits(unattended=1800)).unattended is None
 
 
 @pytest.mark.parametrize(
@@ -367,3 +368,64 @@ def test_a_warning_of_its_own_stands_although_the_limits_get_shorter(
         agent.watch()
     assert len(said) == 1
     assert agent.facts.warned_until == pytest.approx(off - 300, abs=1)
+
+
+# ------------------------------------------------------------------ the night, and what an old warning is worth
+NIGHT = {"quiet": 1200, "warn": 1200, "blind": 900, "hung": 3600, "boot": 900, "unattended": 3600}
+DAY = {**NIGHT, "quiet": 1800, "warn": 600, "unattended": None}
+
+
+@pytest.mark.parametrize("portal_up", [True, False])
+def test_whether_anybody_still_trains_is_asked_by_the_portal_alone(
+    motion: Callable[[], FastMotion], portal_up: bool
+) -> None:
+    """The machine's clock starts before the portal's: it was off before the minute in the mail; and a portal that is
+    down mails nobody, so that nobody can answer."""
+    machine = motion()
+    machine.pass_seconds(60, {"limits": NIGHT})
+    machine.pass_seconds(4 * 3600, {"limits": NIGHT} if portal_up else None, work=1)
+    assert (machine.off, machine.said) == ([], [])
+
+
+def test_who_comes_back_makes_an_old_warning_void(motion: Callable[[], FastMotion]) -> None:
+    machine = motion()
+    machine.pass_seconds(1600, {"limits": DAY})
+    assert machine.agent.facts.warned_at is not None
+    machine.pass_seconds(70, {"limits": DAY}, work=1)
+    assert machine.agent.facts.warned_at is None
+
+
+def test_a_warning_by_limits_that_no_longer_hold_is_given_again(motion: Callable[[], FastMotion]) -> None:
+    """Crunch week begins while a machine is warned: an hour later the old warning was the only one."""
+    crunch = {**DAY, "quiet": 7200}
+    machine = motion()
+    machine.pass_seconds(1600, {"limits": DAY})
+    machine.pass_seconds(5000, {"limits": crunch})
+    assert machine.off == []
+    machine.pass_seconds(1000, {"limits": crunch})
+    assert (machine.off, len(machine.said)) == (["unused (quiet)"], 2)
+
+
+@pytest.mark.parametrize("blind", [90, 900])
+def test_an_unused_machine_alone_is_off_within_its_bound_though_its_readings_age_between_two_looks(
+    motion: Callable[[], FastMotion], blind: int
+) -> None:
+    machine = motion()
+    began = machine.clock[0]
+    machine.pass_seconds(60, {"limits": {**DAY, "blind": blind}})
+    machine.pass_seconds(3600)
+    assert machine.off == ["unused (quiet)"]
+    assert 30 * 60 <= machine.clock[0] - began <= 38 * 60
+
+
+@pytest.mark.parametrize("limits", [DAY, NIGHT], ids=["day", "night"])
+def test_the_machine_is_never_off_before_the_minute_that_the_portal_mailed(agents: ModuleType, limits: dict) -> None:
+    """Limits that change put both to warning at once, and the machine may hear of them a round before the portal."""
+    idle, plain = agents.idle, agents.idle.Limits(**limits)
+    for quiet_for in range(0, 2 * 3600, 60):
+        now = 50_000.0
+        facts = idle.Facts(0.0, now - quiet_for, last_report_at=now, last_human_at=now)
+        ours = idle.decide(replace(facts, warned_at=now), agents.later(plain), now)
+        mailed = idle.decide(replace(facts, warned_at=now + 59, last_report_at=now + 59), plain, now + 59)
+        if ours.warned and mailed.warned:
+            assert ours.stops_at >= mailed.stops_at, quiet_for
