@@ -39,6 +39,14 @@ def from_report(instance: Instance, report: Report, now: datetime) -> dict[str, 
     return found
 
 
+def waits_for(instance: Instance) -> dict[str, Any]:
+    """Its row's `awaited`; nothing once somebody came back after that had ended: it goes on as every day, and the same
+    may be chosen anew."""
+    ended, human_at = instance.done_at, instance.last_human_at
+    came_back = ended is not None and human_at is not None and human_at > ended
+    return {} if came_back else instance.awaited
+
+
 def _end_of_wait(instance: Instance, report: Report, now: datetime) -> datetime | None:
     """When what its student waits for has ended. An end from before the choice is that of an earlier wait for the
     same: its agent has not heard of the new one, and would have it stopped at once."""

@@ -1,5 +1,6 @@
 """Rows to the idle rule and back: seconds there, aware UTC datetimes here. Decides nothing, writes nothing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from instances.drill_rules import sweep_limits, watch_limits
@@ -35,8 +36,9 @@ def limits_for(instance: Instance, now: datetime) -> Limits:
 
 
 def own_watch_limits(instance: Instance, now: datetime) -> Limits:
-    """Those that the machine's own watch goes by: the same, but where a drill silences it."""
-    limits = limits_for(instance, now)
+    """Those that the machine's own watch goes by: the same, but where a drill silences it. Whether work that nobody
+    attends goes on is asked by the portal alone; agents of machines that were born long ago would ask, too."""
+    limits = replace(limits_for(instance, now), unattended=None)
     return watch_limits(instance.proving, limits) if instance.proving else limits
 
 

@@ -199,7 +199,8 @@ def answer(instance: Instance, *, now: datetime) -> dict[str, Any]:
 def _awaited(instance: Instance) -> dict[str, str]:
     """What the machine is to watch, and since when: the same chosen again is another wait, whose end is another.
     The end of packing is the portal's to know, when the bucket has all of it."""
-    wait = instance.awaited if instance.awaited.get("task") != PACKING else {}
+    wait = ends.waits_for(instance)
+    wait = {} if wait.get("task") == PACKING else wait
     return {"awaited": wait.get("task", ""), "awaited_since": wait.get("since", "")}
 
 

@@ -25,6 +25,7 @@ from instances.called_off import unanswered
 from instances.cards import Card, card_of, viewer_clock
 from instances.disk_books import snapshot_usd_hour
 from instances.dispatch import send_after_commit
+from instances.ends import waits_for
 from instances.event_records import readable
 from instances.models import Instance, Preset
 from instances.moving_on import moves_on
@@ -148,6 +149,7 @@ def _page(request: HttpRequest, slug: str) -> dict[str, object]:
         "saved_usd": card.saved_usd(now),
         "life_usd": life_usd(found, now),
         "awaitables": awaitables(found) if card.is_running else [],
+        "waits": waits_for(found),
         "reaches": _reaches(found, now) if card.is_running else [],
         "standing": standing,
         "moves_on": (going := moves_on(found) if card.can_start else None),

@@ -1,14 +1,16 @@
 """The door that agents report at: what is absurd is refused by name, and what a machine needs alone is answered."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from instances.facts import limits_for
 from instances.models import Instance, InstanceEvent, Policy
+from instances.policy_rules import Night, Rules, to_json
 from instances.reports import InvalidReport, answer, parse, take_report
 from instances.states import State
 from tests.machine.conftest import SECRET, at, policy_for
@@ -166,3 +168,19 @@ def test_an_end_from_before_the_choice_is_that_of_an_earlier_wait_for_the_same(
     assert post({**GOOD, "uptime_s": 900, "done": {"task": "gpu", "age_s": ago}}).status_code == 200
     machine.refresh_from_db()
     assert (machine.done_at is not None) is counts
+
+
+def test_once_somebody_came_back_after_the_end_the_machine_waits_for_nothing(machine: Instance) -> None:
+    """An agent that was born before it knew this forgets the end, by which it would power off five minutes later."""
+    machine.awaited, machine.done_at = {"task": "gpu", "name": "the GPU", "since": at(0).isoformat()}, at(60)
+    machine.last_human_at = at(59)
+    assert answer(machine, now=at(90))["awaited"] == "gpu"
+    machine.last_human_at = at(80)
+    assert (answer(machine, now=at(90))["awaited"], answer(machine, now=at(90))["awaited_since"]) == ("", "")
+
+
+def test_no_machine_is_told_to_ask_whether_anybody_still_trains(machine: Instance) -> None:
+    night = Night(begins=0, ends=23 * 60 + 59, quiet=1200, answer=1200, unattended=3600)
+    machine.own_rules = to_json(Rules(night=night))
+    assert limits_for(machine, at(0)).unattended == 3600
+    assert answer(machine, now=at(0))["limits"] == {**asdict(limits_for(machine, at(0))), "unattended": None}

@@ -180,6 +180,17 @@ def test_it_says_that_a_restart_calls_that_off_and_what_only_packs_goes_on(today
     assert "A restart calls that off." not in page
 
 
+def test_once_somebody_came_back_after_the_end_its_page_offers_the_choice_again(today: Stage) -> None:
+    row = today.running()
+    heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
+    choose(row, "p:4711:99")
+    now = timezone.now()
+    Instance.objects.filter(pk=row.pk).update(done_at=now - timedelta(seconds=40), last_human_at=now)
+    page = signed_in(row.owner.user).get(reverse("machine", args=[row.slug])).content.decode()
+    assert "It stops when this has ended" not in page
+    assert 'value="p:4711:99"' in page
+
+
 def test_what_does_not_run_cannot_be_waited_for(today: Stage) -> None:
     row = today.running()
     heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
