@@ -4,6 +4,7 @@ Two workers send none twice, and a mail server that is down loses none. Only a p
 letter and writing that down sends it again.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.core.mail import EmailMessage
@@ -43,6 +44,11 @@ def write(key: str, *, to: str, subject: str, body: str, now: datetime) -> None:
     one_line = " ".join(subject.split())[:200]  # a line break in a subject is refused by every mail library
     letter = Letter(key=key, to=to, subject=one_line, body=body, created_at=now)
     Letter.objects.bulk_create([letter], ignore_conflicts=True)
+
+
+def written(keys: Iterable[str]) -> set[str]:
+    """Those of these keys that there is a letter of, sent or not. One query."""
+    return set(Letter.objects.filter(key__in=list(keys)).values_list("key", flat=True))
 
 
 def send_due(now: datetime) -> int:

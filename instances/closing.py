@@ -61,8 +61,8 @@ def change(closing: Closing, *, last_day: date, keep_days: int, who: User, now: 
             _refuse_once_begun(row, last_day, keep_days)
         else:
             _refuse_bad_day(row.course, last_day, row.last_day, now)
-        row.last_day, row.keep_days, row.reminded_at, row.last_call_at = last_day, keep_days, None, None
-        row.save(update_fields=("last_day", "keep_days", "reminded_at", "last_call_at"))
+        row.last_day, row.keep_days, row.reminded_at = last_day, keep_days, None
+        row.save(update_fields=("last_day", "keep_days", "reminded_at"))
         _tell(row, _("Closing changed"), who, now)
         closing_letters.announced(row, now)
     return True

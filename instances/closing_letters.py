@@ -1,5 +1,6 @@
 """What a closing mails, and to whom: letters of the outbox, each written once. They say what happens and until when."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,9 +24,9 @@ def day(value: date) -> str:
     return date_format(value, "LONG_DATE_FORMAT")
 
 
-def last_day_before(at: datetime, course: Course) -> str:
+def last_day_before(at: datetime, course: Course) -> date:
     """The last whole day before `at`, as a person of the course counts."""
-    return day((at.astimezone(ZoneInfo(course.timezone)) - timedelta(seconds=1)).date())
+    return (at.astimezone(ZoneInfo(course.timezone)) - timedelta(seconds=1)).date()
 
 
 def words(closing: Closing) -> dict[str, str]:
@@ -83,7 +84,7 @@ def archived(closing: Closing, machine: Instance, until: datetime, now: datetime
             **words(closing),
             "preset": machine.preset.name,
             "machine": machine.slug,
-            "until": last_day_before(until, closing.course),
+            "until": day(last_day_before(until, closing.course)),
         }
         subject = _("Your disk is archived: %(preset)s") % told
         body = _(
@@ -95,14 +96,21 @@ def archived(closing: Closing, machine: Instance, until: datetime, now: datetime
         _write(closing, f"archived/{machine.pk}", machine.owner, subject, body % told, now)
 
 
-def last_call(closing: Closing, owners: list[Enrollment], now: datetime) -> None:
-    """To those whose archives are deleted in a few days."""
+def last_call(closing: Closing, ends: Iterable[tuple[Enrollment, datetime]], now: datetime) -> bool:
+    """To those whose archives are deleted in a few days, and when: once for each such day, which the key names. Without
+    it, whose archive is kept for longer after the call would not be called again. False: all were told before."""
+    days = ((owner, last_day_before(at, closing.course)) for owner, at in ends)
+    due = {f"last-call/{owner.pk}/{until}": (owner, until) for owner, until in days}
+    told = letters.written(_whole(closing, key) for key in due)
+    new = [key for key in due if _whole(closing, key) not in told]
     with in_portal_language():
-        told = words(closing)
-        subject = _("Your archive of %(course)s is deleted after %(until)s") % told
-        body = _("What is still in it is gone after that day. You need it? Ask %(whom)s now.") % told
-        for owner in owners:
-            _write(closing, f"last-call/{owner.pk}", owner, subject, body, now)
+        for key in new:
+            owner, until = due[key]
+            values = {**words(closing), "until": day(until)}
+            subject = _("Your archive of %(course)s is deleted after %(until)s") % values
+            body = _("What is still in it is gone after that day. You need it? Ask %(whom)s now.") % values
+            _write(closing, key, owner, subject, body, now)
+    return bool(new)
 
 
 def finished(closing: Closing, now: datetime) -> None:
@@ -140,7 +148,11 @@ def _owners(course: Course) -> list[int]:
 
 def _write(closing: Closing, key: str, line: Enrollment, subject: str, body: str, now: datetime) -> None:
     page = f"{settings.PORTAL_URL}/c/{closing.course.slug}/"
-    letters.write(f"closing/{closing.pk}/{key}", to=line.email, subject=subject, body=f"{body}\n\n{page}\n", now=now)
+    letters.write(_whole(closing, key), to=line.email, subject=subject, body=f"{body}\n\n{page}\n", now=now)
+
+
+def _whole(closing: Closing, key: str) -> str:
+    return f"closing/{closing.pk}/{key}"
 
 
 def _staff_page(closing: Closing) -> str:

@@ -19,7 +19,7 @@ class Closing(models.Model):
     who = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     announced_at = models.DateTimeField()
     reminded_at = models.DateTimeField(null=True, blank=True)  # everybody, days before it begins
-    last_call_at = models.DateTimeField(null=True, blank=True)  # who has an archive, days before it is deleted
+    last_call_at = models.DateTimeField(null=True, blank=True)  # the last time that owners of archives were called
     called_off_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)  # nothing of the course is left at the provider
     statement = models.JSONField(null=True, blank=True)  # the final one, frozen: `closing_statement.py`

@@ -20,6 +20,7 @@ from instances.closing_steps import (
     Found,
     closes_for,
     found,
+    kept_until,
     machines_of,
     may_have_a_step,
     note_verdict,
@@ -142,15 +143,17 @@ def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
 
 @transaction.atomic
 def _last_call(closing: Closing, _cloud: Cloud, now: datetime) -> None:
-    if closing.last_call_at is not None or now < closing.kept_until - LAST_CALL:
-        return
+    """By what each owner has, and not once for all: some have a later last day, and days are moved after a call."""
     row = locked(closing.pk)
-    if row is None or row.last_call_at is not None:
+    if row is None:
         return
-    mine = DiskSnapshot.objects.filter(course=row.course, standing=Standing.KEPT, keep_until__lte=row.kept_until)
-    owners = row.course.enrollments.filter(pk__in=mine.values("owner"), forgotten_at=None)
-    closing_letters.last_call(row, list(owners), now)
-    Closing.objects.filter(pk=row.pk).update(last_call_at=now)
+    soon = now + LAST_CALL
+    theirs = DiskSnapshot.objects.filter(course=row.course, standing=Standing.KEPT, keep_until__lte=soon)
+    copies = theirs.filter(owner__forgotten_at=None).select_related("owner__limits")
+    # A last day that was given since is written on the copy only once it is over; until then nothing is deleted.
+    ends = [(one.owner, max(one.keep_until or soon, kept_until(row, one.owner))) for one in copies]
+    if closing_letters.last_call(row, [one for one in ends if one[1] <= soon], now):
+        Closing.objects.filter(pk=row.pk).update(last_call_at=now)
 
 
 def _finish(closing: Closing, _cloud: Cloud, now: datetime) -> None:
