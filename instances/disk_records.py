@@ -106,6 +106,11 @@ class DiskSnapshot(models.Model):
         return f"machine/{self.instance.slug}/snapshot/{self.slug}"
 
     @property
+    def image_name(self) -> str:
+        """Of the image that a restored machine boots from. AWS takes it once: a lost one is found by it."""
+        return f"lamplighter-{self.slug}"
+
+    @property
     def usd_month(self) -> Decimal:
         return self.usd_hour * 730
 

@@ -39,7 +39,7 @@ def find_image(machine: Instance, *, cloud: Cloud) -> bool:
     try:
         # AWS takes an image's name once: whoever dies before writing it down finds the same one again.
         disks = door_for(cloud, machine).disks
-        image_id = snapshot.image_id or disks.image_of(snapshot.cloud_id, name=f"lamplighter-{snapshot.slug}")
+        image_id = snapshot.image_id or disks.image_of(snapshot.cloud_id, name=snapshot.image_name)
     except Transient as error:
         logger.warning("%s: no image yet: %s", machine, error)
         return False

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient
 from cloud.disks import SnapshotSpec, SnapshotView
 from courses.models import User
-from instances import disk_books
+from instances import copies_in_use, disk_books
 from instances.accounts import door_for
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance, InstanceEvent
@@ -210,7 +210,7 @@ def fail(snapshot: DiskSnapshot, reason: str, *, now: datetime) -> bool:
 def delete(pk: int, *, cloud: Cloud, now: datetime) -> None:
     """Image first, then the copy; its books end when AWS has accepted."""
     going = DiskSnapshot.objects.filter(pk=pk, standing=Standing.DELETING)
-    snapshot = going.select_related("instance__account").first()
+    snapshot = going.select_related("instance__account", "instance__course").first()
     if snapshot is None:
         return
     DiskSnapshot.objects.filter(pk=pk).update(asked_at=now)
@@ -220,6 +220,7 @@ def delete(pk: int, *, cloud: Cloud, now: datetime) -> None:
             disks.delete_image(snapshot.image_id)
     except CloudError as error:
         logger.warning("%s: its image is not deleted yet: %s", snapshot, error)
+        copies_in_use.not_deleted(snapshot, error, disks, now)
         return
     [outcome] = disks.delete_snapshots([snapshot.cloud_id])
     if outcome.error is None or isinstance(outcome.error, NotFound):
@@ -227,3 +228,4 @@ def delete(pk: int, *, cloud: Cloud, now: datetime) -> None:
         gone.update(standing=Standing.DELETED, until=F("asked_at"))
     else:
         logger.warning("%s: not deleted yet: %s", snapshot, outcome.error)
+        copies_in_use.not_deleted(snapshot, outcome.error, disks, now)
