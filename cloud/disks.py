@@ -64,11 +64,13 @@ class Disks(Protocol):
         ...
 
     def image_of(self, snapshot_id: str, *, name: str) -> str:
-        """An image that boots from a completed snapshot of a machine's disk; under one name always the same."""
+        """An image that boots from a completed snapshot of a machine's disk; under one name always the same.
+        Transient while the name is taken by an image that is not listed yet."""
         ...
 
     def save_image(self, cloud_id: str, *, name: str) -> str:
-        """An image of a stopped machine; under one name always the same. Not available at once."""
+        """An image of a stopped machine; under one name always the same. Not available at once.
+        Transient as `image_of`."""
         ...
 
     def images(self) -> list[ImageView]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cloud.base import CloudError, NotFound, Outcome, Refused
+from cloud.base import CloudError, Outcome, Refused, Transient
 from cloud.disks import ImageView, SnapshotSpec, SnapshotState, SnapshotView
 from cloud.ec2_errors import our_words
 from cloud.ec2_words import INSTALLATION_TAG
@@ -76,7 +76,8 @@ class Ec2Disks:
         with our_words():
             found = self._ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
         if not found:
-            raise NotFound(f"The image {name} is there and cannot be found.", code=_TAKEN)
+            # A new one is listed late. Taken for a refusal, it would be given up, and lie there for ever.
+            raise Transient(f"The image {name} is there and not listed yet.", code=_TAKEN)
         return str(found[0]["ImageId"])
 
     def _register(self, snapshot_id: str, name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cloud.base import CloudError, CloudState, NotFound, Outcome, Refused, WrongState
+from cloud.base import CloudError, CloudState, NotFound, Outcome, Refused, Transient, WrongState
 from cloud.disks import ImageView, SnapshotSpec, SnapshotState, SnapshotView
 from cloud.fake_faults import Faults
 from cloud.fake_machine import FakeMachine
@@ -28,7 +28,8 @@ class FakeImage:
 
 
 class FakeDisks:
-    """`snapshot_seconds`, `fails` (the next snapshots end in error) may be changed at any time."""
+    """`snapshot_seconds`, `fails` (the next snapshots end in error), `hidden_seconds` (a new snapshot or image is not
+    listed for so long) may be changed at any time."""
 
     def __init__(
         self,
@@ -72,10 +73,7 @@ class FakeDisks:
         return self._faults.around("save_image", (cloud_id, name), lambda: self._save_image(cloud_id, name))
 
     def images(self) -> list[ImageView]:
-        def told() -> list[ImageView]:
-            return [one.view for one in self.images_kept.values() if one.installation == self.installation]
-
-        return self._faults.around("images", (), told)
+        return self._faults.around("images", (), self._images_listed)
 
     def delete_image(self, image_id: str) -> None:
         self._faults.around("delete_image", (image_id,), lambda: self.images_kept.pop(image_id, None))
@@ -109,9 +107,8 @@ class FakeDisks:
         return self.kept[view.snapshot_id]
 
     def _listed(self) -> list[SnapshotView]:
-        visible = self._clock() - timedelta(seconds=self.hidden_seconds)
         ours = [one for one in self.kept.values() if one.installation == self.installation]
-        return [self._now(one) for one in ours if one.view.started_at <= visible]
+        return [self._now(one) for one in ours if self._is_listed(one.view.started_at)]
 
     def _now(self, one: FakeSnapshot) -> SnapshotView:
         if one.done_at > self._clock():
@@ -129,6 +126,13 @@ class FakeDisks:
             return Outcome(snapshot_id, NotFound(text, code="InvalidSnapshot.NotFound"))
         return Outcome(snapshot_id)
 
+    def _images_listed(self) -> list[ImageView]:
+        ours = [one.view for one in self.images_kept.values() if one.installation == self.installation]
+        return [view for view in ours if self._is_listed(view.created_at)]
+
+    def _is_listed(self, made_at: datetime) -> bool:
+        return made_at <= self._clock() - timedelta(seconds=self.hidden_seconds)
+
     def _image_of(self, snapshot_id: str, name: str) -> str:
         if known := self._named(name):
             return known
@@ -144,7 +148,10 @@ class FakeDisks:
         return self._image(name, self._keep("", machine, f"{machine.cloud_id} at {self._clock():%H:%M:%S}"))
 
     def _named(self, name: str) -> str:
-        return next((image_id for image_id, one in self.images_kept.items() if one.view.name == name), "")
+        known = next((one.view for one in self.images_kept.values() if one.view.name == name), None)
+        if known and not self._is_listed(known.created_at):
+            raise Transient(f"The image {name} is there and not listed yet.", code="InvalidAMIName.Duplicate")
+        return known.image_id if known else ""
 
     def _image(self, name: str, disk: FakeSnapshot) -> str:
         image_id = f"ami-{len(self.images_kept) + 1:017x}"

@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from cloud.base import Cloud, CloudError, NotFound, Transient
+from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient
 from courses.models import STAFF_ROLES, Course, Enrollment, User
 from instances import disk_books
 from instances.closing_records import Closing
@@ -164,19 +164,16 @@ def images(cloud: Cloud, now: datetime) -> int:
     for row in rows:
         try:
             _mend(row, cloud)
-        except Transient as error:
+        except (Transient, AccountBlocked) as error:  # the latter is about the account, not about this image
             logger.warning("%s: not done yet: %s", row.slug, error)
         except CloudError as error:
             logger.error("%s: AWS refused: %s", row.slug, error)
-            if row.standing != Standing.DELETING:
-                _set(row, Standing.FAILED, reason=str(error)[:300])
     return len(rows)
 
 
 def _mend(row: CourseImage, cloud: Cloud) -> None:
     if row.standing == Standing.WANTED:
-        image_id = cloud.disks.save_image(row.instance.cloud_id, name=row.cloud_name)
-        _set(row, Standing.PENDING, image_id=image_id)
+        _ask(row, cloud)
     elif row.standing == Standing.PENDING:
         _look(row, cloud)
     elif row.standing == Standing.DELETING:
@@ -186,7 +183,24 @@ def _mend(row: CourseImage, cloud: Cloud) -> None:
             _set(row, Standing.DELETED)
 
 
+def _ask(row: CourseImage, cloud: Cloud) -> None:
+    try:
+        image_id = cloud.disks.save_image(row.instance.cloud_id, name=row.cloud_name)
+    except (Transient, AccountBlocked):
+        raise
+    except CloudError as error:
+        # It may have been made by an asking whose answer was lost: of a machine that is gone since, AWS says just that.
+        image_id = {one.name: one.image_id for one in cloud.disks.images()}.get(row.cloud_name, "")
+        if not image_id:
+            logger.error("%s: AWS refused: %s", row.slug, error)
+            _set(row, Standing.FAILED, reason=str(error)[:300])
+            return
+    _set(row, Standing.PENDING, image_id=image_id)
+
+
 def _look(row: CourseImage, cloud: Cloud) -> None:
+    """It has failed when AWS says so of itself, and not when a look does: what AWS makes all the same would be charged
+    and never deleted, and the closing would say that nothing is left."""
     found = {one.image_id: one for one in cloud.disks.images()}.get(row.image_id)
     if found and found.failed:
         _set(row, Standing.FAILED, reason=_("AWS could not make it."))

@@ -133,6 +133,9 @@ class Disks:
                 raise Ec2Error("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
             self._store.drop("image", image_id)
 
+    def is_listed(self, image: Image) -> bool:
+        return time.time() - image.created_at >= self._rules.hidden_image_seconds
+
     def state_of(self, image: Image) -> str:
         snapshot = self.snapshots.get(image.snapshot_id)
         return "pending" if snapshot and snapshot.state(time.time()) == "pending" else "available"

@@ -21,6 +21,7 @@ class Rules:
     stop_seconds: float = 2.0  # stopping → stopped, shutting-down → terminated
     forget_seconds: float = 3600.0  # a terminated machine is listed for so long
     hidden_seconds: float = 0.0  # a new machine cannot be found for so long
+    hidden_image_seconds: float = 0.0  # a new image is not listed for so long
     snapshot_seconds: float = 2.0  # pending → completed
     vcpu_quota: int = 1024
     latency_ms: float = 0.0

@@ -107,7 +107,7 @@ def _check_reboot(response: EC2Response, machine: Machine) -> None:
 
 
 def _own_images(mine: Account, ids: list[str], filters: dict[str, list[str]]) -> list[dict[str, Any]]:
-    chosen = [one for one in mine.disks.images.values() if one.image_id in ids or not ids]
+    chosen = [one for one in mine.disks.images.values() if (one.image_id in ids if ids else mine.disks.is_listed(one))]
     return [_image(mine.disks, one, mine.number) for one in chosen if _fits(filters, one.tags, name=one.name)]
 
 

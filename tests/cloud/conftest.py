@@ -31,6 +31,7 @@ class Stage(Protocol):
     def lose_answer(self, op: str) -> None: ...
     def heal(self) -> None: ...
     def hide_new_machines(self, seconds: float) -> None: ...
+    def hide_new_images(self, seconds: float) -> None: ...
     def forget_after(self, seconds: float) -> None: ...
     def power_off(self, cloud_id: str) -> None: ...
     def running_seconds(self, cloud_id: str) -> float: ...
@@ -101,6 +102,9 @@ class FakeStage:
 
     def hide_new_machines(self, seconds: float) -> None:
         self.cloud.hidden_seconds = seconds
+
+    def hide_new_images(self, seconds: float) -> None:
+        self.cloud.disks.hidden_seconds = seconds
 
     def forget_after(self, seconds: float) -> None:
         self.cloud.forgotten_seconds = seconds
@@ -196,6 +200,9 @@ class SimStage:
 
     def hide_new_machines(self, seconds: float) -> None:
         self._sim.change(hidden_seconds=seconds)
+
+    def hide_new_images(self, seconds: float) -> None:
+        self._sim.change(hidden_image_seconds=seconds)
 
     def forget_after(self, seconds: float) -> None:
         self._sim.change(forget_seconds=seconds)

@@ -122,6 +122,29 @@ def test_a_machine_is_saved_as_an_image_with_its_size(stage: Stage) -> None:
     stage.cloud.disks.delete_image(image_id)
 
 
+@pytest.mark.parametrize("of", ["snapshot", "machine"])
+def test_an_image_whose_name_is_taken_and_that_is_not_listed_yet_is_no_refusal(stage: Stage, of: str) -> None:
+    """Its answer was lost: asked again at once, AWS knows the name before it lists the image."""
+    name, cloud_id = f"late-{secrets.token_hex(4)}", stopped(stage)
+    made = take(stage, cloud_id)
+    stage.wait(0.3)
+    disks = stage.cloud.disks
+
+    def ask() -> str:
+        if of == "snapshot":
+            return disks.image_of(made.snapshot_id, name=name)
+        return disks.save_image(cloud_id, name=name)
+
+    image_id = ask()
+    stage.hide_new_images(60)
+    assert name not in [one.name for one in disks.images()]
+    with pytest.raises(Transient):
+        ask()
+    stage.hide_new_images(0)
+    assert ask() == image_id
+    disks.delete_image(image_id)
+
+
 def test_throttled_snapshots_are_transient(stage: Stage) -> None:
     cloud_id = running(stage)
     stage.throttle("snapshot")

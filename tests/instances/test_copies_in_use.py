@@ -93,6 +93,26 @@ def test_a_restore_that_broke_at_its_image_goes_on_with_one_image(stage: Stage, 
     check_books()
 
 
+def test_an_image_that_is_listed_late_is_waited_for_by_a_restore(stage: Stage) -> None:
+    made = kept(stage)
+    stage.cloud.disks.hidden_seconds = 150
+    breaks(stage, "image_of", "after")
+    new = restore(stage, made)
+    stage.wait(1)
+    assert fresh(new).state == State.REQUESTED
+    assert stage.wait(10, until=lambda: fresh(new).state == State.RUNNING)
+    check_books()
+
+
+def test_and_by_a_deletion(stage: Stage) -> None:
+    made = kept(stage)
+    stage.cloud.disks.hidden_seconds = 150
+    breaks(stage, "image_of", "after")
+    call_off(stage, restore(stage, made))
+    delete(stage, made, minutes=5)
+    assert_gone(stage, made)
+
+
 # ------------------------------------------------------------------ an image that is not ours
 def registered_by_hand(stage: Stage, made: DiskSnapshot) -> str:
     image_id = stage.cloud.disks.image_of(again(made).cloud_id, name="by-hand")

@@ -1,10 +1,12 @@
 """A staff machine becomes the course's image; machines that there are keep what they run from."""
 
+from dataclasses import replace
+
 import pytest
 from pytest_django.fixtures import Settings
 
-from cloud.base import Refused, Transient
-from instances import course_images, services, sweeps
+from cloud.base import AccountBlocked, CloudError, NotFound, Refused, Transient
+from instances import closing_statement, course_images, services, sweeps
 from instances.disk_rules import Standing
 from instances.models import CourseImage, Instance, Preset
 from instances.refusals import LaunchRefused
@@ -67,6 +69,92 @@ def test_what_aws_refuses_is_said(stage: Stage) -> None:
     stage.cloud.break_before("save_image", Refused("UnauthorizedOperation"))
     image = saved(stage)
     assert (image.standing, image.reason) == (Standing.FAILED, "UnauthorizedOperation")
+
+
+# ------------------------------------------------------------------ what AWS has, whatever was heard of it
+LATE = 150
+
+
+def wanted(stage: Stage) -> CourseImage:
+    who = stage.cast.ta.user
+    assert who
+    return course_images.request_image(stopped_of_staff(stage), "Spring", who=who, now=stage.now)
+
+
+def standing(image: CourseImage) -> str:
+    image.refresh_from_db()
+    return image.standing
+
+
+def deleted_with_all_it_is_made_of(stage: Stage, image: CourseImage) -> bool:
+    course_images.request_delete(image)
+    rounds(stage)
+    return standing(image) == Standing.DELETED and stage.cloud.disks.images_kept == stage.cloud.disks.kept == {}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccountBlocked("our clock is wrong", code="RequestExpired"),
+        AccountBlocked("rotated", code="AuthFailure"),
+        Refused("UnauthorizedOperation", code="UnauthorizedOperation"),
+        Transient("lost"),
+    ],
+)
+def test_a_look_that_fails_says_nothing_of_an_image_that_aws_makes(stage: Stage, error: CloudError) -> None:
+    image = wanted(stage)
+    rounds(stage, 1)
+    assert standing(image) == Standing.PENDING
+    stage.cloud.break_before("images", error)
+    rounds(stage, 1)
+    assert standing(image) == Standing.PENDING
+    assert closing_statement.images_there(image.course).exists()
+    rounds(stage, 1)
+    assert standing(image) == Standing.KEPT
+    assert deleted_with_all_it_is_made_of(stage, image)
+
+
+def test_while_the_account_is_blocked_an_image_waits(stage: Stage) -> None:
+    image = wanted(stage)
+    stage.cloud.break_before("save_image", AccountBlocked("our clock is wrong", code="RequestExpired"), times=2)
+    rounds(stage, 2)
+    assert standing(image) == Standing.WANTED
+    rounds(stage, 2)
+    assert standing(image) == Standing.KEPT
+
+
+def test_an_image_whose_answer_was_lost_and_that_is_listed_late_is_found(stage: Stage) -> None:
+    image = wanted(stage)
+    stage.cloud.disks.hidden_seconds = LATE
+    stage.cloud.break_after("save_image", Transient("lost"))
+    rounds(stage, 2)
+    assert standing(image) == Standing.WANTED
+    rounds(stage)
+    assert standing(image) == Standing.KEPT
+    assert deleted_with_all_it_is_made_of(stage, image)
+
+
+def test_an_image_that_was_made_before_its_machine_went_is_found(stage: Stage) -> None:
+    """Its answer was lost; asked again, AWS knows no such machine, and does not look at the name."""
+    image = wanted(stage)
+    stage.cloud.break_after("save_image", Transient("lost"))
+    rounds(stage, 1)
+    stage.cloud.break_before("save_image", NotFound("no such machine", code="InvalidInstanceID.NotFound"), times=None)
+    stage.cloud.break_before("images", Transient("lost"))
+    rounds(stage, 1)
+    assert standing(image) == Standing.WANTED
+    rounds(stage)
+    assert standing(image) == Standing.KEPT
+    assert deleted_with_all_it_is_made_of(stage, image)
+
+
+def test_what_aws_says_that_it_could_not_make_has_failed(stage: Stage) -> None:
+    image = wanted(stage)
+    rounds(stage, 1)
+    [made] = stage.cloud.disks.images_kept.values()
+    made.view = replace(made.view, available=False, failed=True)
+    rounds(stage, 1)
+    assert standing(image) == Standing.FAILED
 
 
 def named(stage: Stage, **how: object) -> None:
