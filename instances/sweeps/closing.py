@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError
@@ -106,12 +107,19 @@ def _copies(closing: Closing, cloud: Cloud, now: datetime) -> None:
 
 def _codes(closing: Closing, _cloud: Cloud, now: datetime) -> None:
     """No more claims, and nobody waits for one any more. Codes that are claimed stay their holders'."""
-    why = _("The course is closed")
-    batches = CodeBatch.objects.filter(course=closing.course)
-    for batch in batches.exclude(closes_at__lte=now):
-        opening.close_now(batch, who=closing.who, why=why, now=now)
-    for batch in batches.filter(waits__closed_at=None, waits__isnull=False).distinct():
-        queue.close_places(batch, now)
+    waited_for = Q(waits__isnull=False, waits__closed_at=None)
+    batches = CodeBatch.objects.filter(~Q(closes_at__lte=now) | waited_for, course=closing.course).distinct()
+    for_each("closing: batches", batches, lambda batch: _close_batch(closing.pk, batch, now))
+
+
+@transaction.atomic
+def _close_batch(closing_pk: int, batch: CodeBatch, now: datetime) -> None:
+    """Without the lock, a batch would close after the call-off, and who waits would be sent away."""
+    closing = locked(closing_pk)
+    if closing is None:
+        return
+    opening.close_now(batch, who=closing.who, why=_("The course is closed"), now=now)
+    queue.close_places(batch, now)
 
 
 def _images(closing: Closing, _cloud: Cloud, now: datetime) -> None:
