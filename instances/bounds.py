@@ -1,9 +1,11 @@
 """The published bound: what it may still cost, and when the last machine is off, if everyone forgets everything now.
 
-It counts what the portal does by itself meanwhile: it may renew a machine that was in use a moment ago, give a machine
-to whoever waits in the queue, and go on with a fire drill. So it holds whenever portal, agents or network die.
+It counts what the portal does by itself meanwhile: it may renew a machine that was in use a moment ago, longer when a
+night or a dated window begins, give a machine to whoever waits in the queue, and go on with a fire drill. So
+it holds whenever portal, agents or network die.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,14 +18,15 @@ from instances import books
 from instances.called_off import unanswered
 from instances.drill_records import FireDrill
 from instances.drill_rules import BOOT_PATIENCE, LEASES, ORDER
-from instances.facts import limits_for, moment_of
+from instances.facts import facts_of, limits_in_turn, moment_of
+from instances.idle import Limits, decide
 from instances.launch_rules import usd_for
 from instances.models import DiskSnapshot, Instance, Run
 from instances.queries import ZERO, accrued, open_runs, used_by_owner
 from instances.queue_rules import LONGEST
 from instances.repair import CALL_SECONDS, PATIENCE_SECONDS
 from instances.states import LIVE, State
-from instances.sweeps.idling import decision_for, judged
+from instances.sweeps.idling import judged
 from instances.sweeps.leasing import lead_of
 from spend.models import Hold
 
@@ -72,24 +75,63 @@ def _end_of(machine: Instance, now: datetime) -> _End:
         return _End(max(now, machine.state_since + timedelta(seconds=CALL_SECONDS)) + whole, ZERO)
     if machine.state not in _COMING and machine.state != State.RUNNING:
         return _End(max(machine.lease_until or now, now), ZERO)
-    limits = limits_for(machine, now)
-    # A report that is on its way may tell of use up to now; one round may be under way.
-    unused_at = timedelta(seconds=limits.quiet + 60 + settings.SWEEP_SECONDS)
-    if machine.state == State.RUNNING:
-        began: datetime = machine.running_since or now  # type: ignore[attr-defined]
-        stops_at = max(moment_of(decision_for(machine, now).stops_at) or now, now + unused_at)
-    else:
-        began = max(now + timedelta(seconds=PATIENCE_SECONDS), (machine.queued_at or now) + LONGEST)
-        began = began if machine.lease_until is None else now  # AWS has given it already
-        stops_at = began + timedelta(seconds=limits.boot) + unused_at
+    began = _began(machine, now)
     held_until = machine.lease_until or began + whole
-    lease = _Lease(held_until, whole, timedelta(seconds=lead_of(machine.lease_seconds, limits.warn)))
-    in_use_until = stops_at - timedelta(seconds=min(limits.warn, limits.quiet / 2))
-    at = held_until if machine.proving else lease.latest(now, in_use_until, stops_at, books.last_moment(machine, began))
+    at = held_until if machine.proving else _longest_lease(machine, held_until, began, now)
     return _End(at, usd_for(machine.usd_hour, max(0.0, (at - held_until).total_seconds())))
 
 
 _COMING = (State.REQUESTED, State.LAUNCHING)
+
+
+def _began(machine: Instance, now: datetime) -> datetime:
+    """When its run begins, at the latest."""
+    if machine.state == State.RUNNING:
+        return machine.running_since or now  # type: ignore[attr-defined, no-any-return]
+    if machine.lease_until is not None:
+        return now  # AWS has given it already
+    return max(now + timedelta(seconds=PATIENCE_SECONDS), (machine.queued_at or now) + LONGEST)
+
+
+def _longest_lease(machine: Instance, held_until: datetime, began: datetime, now: datetime) -> datetime:
+    """Limits that come into force before it ends may make it end later, and with that bring others into reach. They are
+    few, and none leaves again: so this ends. Those of before it begins would only let it end earlier."""
+    last, since = books.last_moment(machine, began), began if machine.state in _COMING else now
+    at, known = held_until, 0
+    while len(limits := limits_in_turn(machine, since, at)) > known:
+        known = len(limits)
+        use = _use(machine, limits, began, now)
+        lead = timedelta(seconds=max(lead_of(machine.lease_seconds, warn) for warn in use.warns))
+        at = _Lease(held_until, timedelta(seconds=machine.lease_seconds), lead).latest(now, use, last)
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """Until when a machine that nobody comes near may count as in use, when it is stopped as unused at the latest, and
+    the times of warning by which that is judged, in seconds: one for each of the limits that can keep it on."""
+
+    until: datetime
+    stops_at: datetime
+    warns: list[float]
+
+
+def _use(machine: Instance, limits: Mapping[Limits, datetime], began: datetime, now: datetime) -> _Use:
+    stops = {one: _stops_at(machine, one, began, now) for one in limits}
+    until = {one: stops[one] - timedelta(seconds=min(one.warn, one.quiet / 2)) for one in limits}
+    keeping = [one for one, since in limits.items() if since < until[one]]  # by the others it is unused by then
+    in_use_until = max(until[one] for one in keeping)
+    warn = timedelta(seconds=max(one.warn for one in limits))  # by night it may be longer than half the quiet time
+    return _Use(in_use_until, max(*stops.values(), in_use_until + warn), [one.warn for one in keeping])
+
+
+def _stops_at(machine: Instance, limits: Limits, began: datetime, now: datetime) -> datetime:
+    """If these held all the time."""
+    # A report that is on its way may tell of use up to now; one round may be under way.
+    unused = timedelta(seconds=limits.quiet + 60 + settings.SWEEP_SECONDS)
+    if machine.state != State.RUNNING:
+        return began + timedelta(seconds=limits.boot) + unused
+    return max(moment_of(decide(facts_of(machine, began), limits, now.timestamp()).stops_at) or now, now + unused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +140,14 @@ class _Lease:
     whole: timedelta
     lead: timedelta  # so long before its end it is renewed, if in use
 
-    def latest(self, now: datetime, in_use_until: datetime, stops_at: datetime, last: datetime) -> datetime:
-        """Its end after every renewal up to `in_use_until`, and bridged up to the announced stop."""
+    def latest(self, now: datetime, use: _Use, last: datetime) -> datetime:
+        """Its end after every renewal while in use, and bridged up to the announced stop."""
         until = self.until
-        while until - self.lead < in_use_until and until < last:
-            until = min(max(until - self.lead, now) + self.whole, last)
-        return max(until, min(stops_at, last))
+        if len(use.warns) > 1 and until - self.lead < use.until:
+            until = use.until + self.whole  # from one limit to the next its renewals come out of step
+        while until - self.lead < use.until and until < last:
+            until = max(until - self.lead, now) + self.whole
+        return max(self.until, min(last, max(until, use.stops_at)))
 
 
 def _drill(course: Course, now: datetime) -> list[_End]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from instances.drill_rules import sweep_limits, watch_limits
 from instances.idle import Facts, Limits
 from instances.models import Instance, Policy
-from instances.policy_rules import InForce, Rules, from_json, in_force
+from instances.policy_rules import InForce, Rules, from_json, in_force, in_turn
 
 # All of a machine that a decision stands on, besides its course's policy: what `facts_of` and `limits_for` read.
 DECIDING = (
@@ -33,6 +33,11 @@ def in_force_for(instance: Instance, now: datetime) -> InForce:
 def limits_for(instance: Instance, now: datetime) -> Limits:
     limits = in_force_for(instance, now).limits
     return sweep_limits(limits) if instance.proving else limits
+
+
+def limits_in_turn(instance: Instance, since: datetime, until: datetime) -> dict[Limits, datetime]:
+    """All that hold for it at some moment from `since` on and before `until`, each with the first; no canary's."""
+    return in_turn(rules_of(instance), since, until, instance.course.timezone)
 
 
 def own_watch_limits(instance: Instance, now: datetime) -> Limits:

@@ -5,7 +5,7 @@ Which limits hold at a moment, what is wrong with proposed ones, and how they ar
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -82,8 +82,44 @@ def in_force(rules: Rules, at: datetime, zone: str) -> InForce:
     night = rules.night
     if night is None or not is_night(night, at, zone):
         return InForce(rules.limits)
-    changed = _with(rules.limits, quiet=night.quiet, warn=night.answer, unattended=night.unattended)
-    return InForce(changed, asks=True)
+    return InForce(_at_night(rules.limits, night), asks=True)
+
+
+def in_turn(rules: Rules, since: datetime, until: datetime, zone: str) -> dict[Limits, datetime]:
+    """All limits that hold at `since` or at any moment from then to before `until`, each with the first such moment."""
+    edges = {since, *(edge for edge in _edges(rules, since, until, zone) if since < edge < until)}
+    found: dict[Limits, datetime] = {}
+    for at in sorted(edges):
+        found.setdefault(in_force(rules, at, zone).limits, at)
+    if rules.night and _offset(since, zone) != _offset(until, zone):
+        # The clocks change: an hour comes twice or never, and with it any edge of the night.
+        for limits in (rules.limits, _at_night(rules.limits, rules.night)):
+            found[limits] = since
+    return found
+
+
+def _edges(rules: Rules, since: datetime, until: datetime, zone: str) -> Iterator[datetime]:
+    """The moments at which other limits may come into force; some more do no harm."""
+    for window in rules.windows:
+        yield from (window.starts_at, window.ends_at)
+    if rules.night is None:
+        return
+    here = ZoneInfo(zone)
+    day, last = since.astimezone(here).date(), until.astimezone(here).date()
+    while day <= last:
+        midnight = datetime(day.year, day.month, day.day, tzinfo=here)
+        for minutes in (rules.night.begins, rules.night.ends):
+            edge = midnight.replace(hour=minutes // 60, minute=minutes % 60)
+            yield from (edge.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        day += timedelta(days=1)
+
+
+def _offset(at: datetime, zone: str) -> timedelta | None:
+    return at.astimezone(ZoneInfo(zone)).utcoffset()
+
+
+def _at_night(limits: Limits, night: Night) -> Limits:
+    return _with(limits, quiet=night.quiet, warn=night.answer, unattended=night.unattended)
 
 
 def is_night(night: Night, at: datetime, zone: str) -> bool:

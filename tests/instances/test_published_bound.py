@@ -2,13 +2,16 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from instances import bounds, drilling, services, sweeps
-from instances.models import Instance, Preset
+from instances import books, bounds, drilling, services, sweeps
+from instances.models import Instance, Policy, Preset, Run
 from instances.states import State
 from tests.instances.conftest import Stage, fresh
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def run_usd(stage: Stage) -> Decimal:
@@ -116,3 +119,112 @@ def test_what_is_unused_and_far_from_its_renewal_adds_nothing_to_what_is_held(st
     assert published.at == row.lease_until + timedelta(seconds=300)
     held = row.usd_hour * Decimal((row.lease_until - stage.now).total_seconds() + 300) / 3600
     assert published.usd == pytest.approx(held, abs=Decimal("0.001"))
+
+
+# ------------------------------------------------------------------ limits that change before the end
+def rules(stage: Stage, **values: Any) -> None:
+    Policy.objects.update_or_create(course=stage.cast.course, defaults=values)
+
+
+def night(stage: Stage, *, begins_in: int, quiet: int, answer: int = 30, hours: int = 8) -> dict[str, Any]:
+    """Minutes and hours; the course's clock is UTC."""
+    begins = stage.now.hour * 60 + stage.now.minute + begins_in
+    return {"begins": begins % 1440, "ends": (begins + hours * 60) % 1440, "quiet": quiet * 60, "answer": answer * 60}
+
+
+def window(stage: Stage, *, begins_in: int, hours: int = 48, **minutes: int) -> dict[str, Any]:
+    starts_at = stage.now + begins_in * MINUTE
+    limits = {name: value * 60 for name, value in minutes.items()}
+    told = {"starts_at": starts_at.isoformat(), "ends_at": (starts_at + hours * HOUR).isoformat()}
+    return {"name": "crunch week", "quiet": None, "warn": None, "hung": None, **told, **limits}
+
+
+def left_now(stage: Stage, *, lease_left: int) -> Instance:
+    """A machine that was in use until now, and is held for, for so many minutes more; its leases are of an hour."""
+    short_leases(stage, 3600)
+    row = stage.running()
+    stage.active.add(row.slug)
+    stage.agents_report()
+    until = stage.now + lease_left * MINUTE
+    Instance.objects.filter(pk=row.pk).update(lease_until=until)
+    books.trim_hold(Run.objects.get(instance=row), until, now=stage.now)
+    return fresh(row)
+
+
+def holds(stage: Stage, *, portal_for: float) -> datetime:
+    """What is published now is what then happens, at most; returns when the last machine was off."""
+    published, spent = bounds.bound(stage.cast.course, stage.now), run_usd(stage)
+    assert published.at
+    forget_everything(stage, portal_for=portal_for, then_minutes=24 * 60)
+    assert last_off(stage) <= published.at
+    assert run_usd(stage) - spent <= published.usd
+    return last_off(stage)
+
+
+def test_a_night_that_begins_before_the_end_and_lets_machines_rest_longer_is_counted(stage: Stage) -> None:
+    left_now(stage, lease_left=40)
+    rules(stage, night=night(stage, begins_in=10, quiet=120))
+    now = stage.now
+    assert holds(stage, portal_for=75) > now + 2 * HOUR
+
+
+@pytest.mark.parametrize("limits", [{"quiet": 150}, {"hung": 100}])
+def test_a_dated_window_that_begins_before_the_end_is_counted(stage: Stage, limits: dict[str, int]) -> None:
+    """Also its longer patience with a cell that hangs."""
+    row = left_now(stage, lease_left=40)
+    Instance.objects.filter(pk=row.pk).update(hung_since=stage.now if "hung" in limits else None)
+    rules(stage, windows=[window(stage, begins_in=10, **limits)])
+    now = stage.now
+    assert holds(stage, portal_for=105 if "hung" in limits else 45) > now + 100 * MINUTE
+
+
+def test_a_window_that_only_what_begins_before_it_brings_into_reach_is_counted_too(stage: Stage) -> None:
+    """The second begins before an end that only the first one makes so late."""
+    left_now(stage, lease_left=40)
+    first = window(stage, begins_in=10, hours=1, quiet=100)
+    rules(stage, windows=[first, window(stage, begins_in=70, quiet=200)])
+    now = stage.now
+    assert holds(stage, portal_for=105) > now + 160 * MINUTE
+
+
+def test_at_night_an_answer_that_may_take_longer_than_half_the_quiet_time_is_waited_for(stage: Stage) -> None:
+    left_now(stage, lease_left=80)
+    rules(stage, night=night(stage, begins_in=-60, quiet=60, answer=60))
+    now = stage.now
+    assert holds(stage, portal_for=40) > now + 88 * MINUTE
+
+
+def test_who_is_in_the_queue_may_get_a_machine_as_late_as_at_night(stage: Stage) -> None:
+    short_leases(stage, 3600)
+    stage.cloud.fill()
+    row = stage.launch()
+    rules(stage, night=night(stage, begins_in=11 * 60, quiet=120))
+    published = bounds.bound(stage.cast.course, stage.now)
+    stage.later(11.9 * 3600)
+    stage.cloud.empty()
+    stage.reporting.add(row.slug)
+    forget_everything(stage, portal_for=70, then_minutes=12 * 60)
+    assert published.at
+    assert last_off(stage) <= published.at
+    assert run_usd(stage) <= published.usd
+
+
+def test_a_machine_that_kept_the_rules_of_before_is_judged_by_those(stage: Stage) -> None:
+    row = left_now(stage, lease_left=40)
+    before = bounds.bound(stage.cast.course, stage.now)
+    Instance.objects.filter(pk=row.pk).update(own_rules={})
+    rules(stage, night=night(stage, begins_in=10, quiet=120))
+    assert bounds.bound(stage.cast.course, stage.now) != before
+    Instance.objects.filter(pk=row.pk).update(own_rules={"limits": {"quiet": 1800}})
+    assert bounds.bound(stage.cast.course, stage.now) == before
+
+
+def test_a_night_or_a_window_that_cannot_keep_a_machine_on_changes_nothing(stage: Stage) -> None:
+    """It begins after the end, or long after what was left alone now counts as unused by its limits, too."""
+    left_now(stage, lease_left=200)
+    before = bounds.bound(stage.cast.course, stage.now)
+    after_the_end = window(stage, begins_in=201, quiet=480)
+    too_short = night(stage, begins_in=150, quiet=120, answer=30)
+    for limits in ({"windows": [after_the_end]}, {"windows": [], "night": too_short}):
+        rules(stage, **limits)
+        assert bounds.bound(stage.cast.course, stage.now) == before, limits

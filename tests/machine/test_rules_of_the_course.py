@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instances.idle import Cause, Facts, Limits, Verdict, decide
-from instances.policy_rules import Night, Rules, Window, faults, from_json, in_force, to_json
+from instances.policy_rules import Night, Rules, Window, faults, from_json, in_force, in_turn, to_json
 
 HOUR, MIN = 3600.0, 60.0
 ZONE = "America/Los_Angeles"
@@ -51,6 +51,45 @@ def test_which_limits_hold(at: str, name: str, quiet: int, asks: bool) -> None:
 def test_what_a_window_does_not_say_is_as_every_day() -> None:
     found = in_force(RULES, there("12T12:00"), ZONE).limits
     assert found == replace(LIMITS, quiet=7200)
+
+
+PLAIN_DAY, *CHANGES = (datetime(2019, *day, tzinfo=UTC) for day in ((2, 5), (3, 9), (11, 2)))  # of the clocks
+
+
+@given(
+    day=st.sampled_from([PLAIN_DAY, *CHANGES]),
+    since=st.integers(0, 36 * 60),
+    minutes=st.integers(-60, 36 * 60),
+    begins=st.integers(0, 1439),
+    long=st.integers(1, 1439),
+    window=st.tuples(st.integers(-200, 2000), st.integers(1, 900)) | st.none(),
+)
+@example(day=CHANGES[0], since=33 * 60, minutes=75, begins=150, long=200, window=None)  # in an hour that never comes
+@example(day=CHANGES[1], since=33 * 60 + 45, minutes=20, begins=110, long=200, window=None)  # the second 01:50
+@settings(deadline=None)
+def test_all_limits_that_come_into_force_in_some_time_are_found_with_when_they_first_do(
+    day: datetime, since: int, minutes: int, begins: int, long: int, window: tuple[int, int] | None
+) -> None:
+    """Held against a look at each minute, also on the nights on which the clocks change."""
+    at = [day + timedelta(minutes=since + n) for n in range(max(1, minutes))]
+    night = replace(NIGHT, begins=begins, ends=(begins + long) % 1440)
+    spans = [(at[0] + timedelta(minutes=window[0]), window[1])] if window else []
+    windows = tuple(Window("Crunch", start, start + timedelta(minutes=n), quiet=7200) for start, n in spans)
+    rules = Rules(windows=windows, night=night)
+    seen: dict[Limits, datetime] = {}
+    for moment in at:
+        seen.setdefault(in_force(rules, moment, ZONE).limits, moment)
+    found = in_turn(rules, at[0], at[0] + timedelta(minutes=minutes), ZONE)
+    if day == PLAIN_DAY:
+        assert found == seen
+    else:  # maybe more, maybe too early
+        assert all(found[limits] <= moment for limits, moment in seen.items())
+
+
+def test_without_a_night_or_a_window_the_everyday_limits_are_all() -> None:
+    since = there("05T22:00")
+    assert in_turn(Rules(), since, since + timedelta(days=30), ZONE) == {LIMITS: since}
+    assert in_turn(RULES, there("05T12:00"), there("05T23:00"), ZONE) == {LIMITS: there("05T12:00")}
 
 
 def test_a_night_within_one_day_and_the_hour_that_the_clocks_skip() -> None:
