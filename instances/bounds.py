@@ -1,8 +1,8 @@
 """The published bound: what it may still cost, and when the last machine is off, if everyone forgets everything now.
 
 It counts what the portal does by itself meanwhile: it may renew a machine that was in use a moment ago, longer when a
-night or a dated window begins, give a machine to whoever waits in the queue, and go on with a fire drill. So
-it holds whenever portal, agents or network die.
+night or a dated window begins, give a machine to whoever waits in the queue or for a copy to go on from, and go on with
+a fire drill. So it holds whenever portal, agents or network die.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from django.conf import settings
 from django.db.models import Q, Sum
 
 from courses.models import Course
-from instances import books
+from instances import books, moving_on
 from instances.called_off import unanswered
 from instances.drill_records import FireDrill
 from instances.drill_rules import BOOT_PATIENCE, LEASES, ORDER
 from instances.facts import facts_of, limits_in_turn, moment_of
 from instances.idle import Limits, decide
-from instances.launch_rules import usd_for
-from instances.models import DiskSnapshot, Instance, Run
+from instances.launch_rules import course_end, usd_for
+from instances.models import DiskSnapshot, Instance, Preset, Run
 from instances.queries import ZERO, accrued, open_runs, used_by_owner
 from instances.queue_rules import LONGEST
 from instances.repair import CALL_SECONDS, PATIENCE_SECONDS
@@ -53,20 +53,24 @@ def bound(course: Course, now: datetime) -> Bound:
     used = sum(used_by_owner(open_runs(now).filter(instance__course=course), now).values(), ZERO)
     copies = DiskSnapshot.objects.filter(course=course)
     used_by_disks = sum(accrued(Run.objects.none(), machines, copies, now).values(), ZERO)
+    moves = moving_on.pending(course, now)
     ends = [*(_end_of(machine, now) for machine in live), *_drill(course, now)]
+    ends += [_goes_on(copy, copy.go_on_as, now) for copy in moves if copy.go_on_as]
     return Bound(
         usd=max(ZERO, (held["runs"] or ZERO) - used) + sum((end.more_usd for end in ends), ZERO) if ends else ZERO,
         at=max((end.at + books.stop_margin() for end in ends), default=None),
-        disks_usd=max(ZERO, (held["disks"] or ZERO) - used_by_disks),
+        disks_usd=max(ZERO, (held["disks"] or ZERO) - used_by_disks) + sum((end.more_disk_usd for end in ends), ZERO),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Of the longest lease that a machine may come to have with nobody near; `more_usd` of it is not held yet."""
+    """Of the longest lease that a machine may come to have with nobody near; what of it, and of its disk, is not held
+    for yet."""
 
     at: datetime
     more_usd: Decimal
+    more_disk_usd: Decimal = ZERO
 
 
 def _end_of(machine: Instance, now: datetime) -> _End:
@@ -148,6 +152,24 @@ class _Lease:
         while until - self.lead < use.until and until < last:
             until = max(until - self.lead, now) + self.whole
         return max(self.until, min(last, max(until, use.stops_at)))
+
+
+def _goes_on(copy: DiskSnapshot, preset: Preset, now: datetime) -> _End:
+    """Nothing is held for the machine that will begin with it: neither its first lease, nor a bigger disk."""
+    machine = Instance(
+        owner=copy.owner,
+        course=copy.course,
+        preset=preset,
+        lease_seconds=preset.lease_seconds,
+        price_usd_hour=preset.ceiling_usd_hour,  # prices may have changed by then
+        address_usd_hour=books.address_usd_hour(),
+    )
+    end = _end_of(machine, moving_on.begins_by(copy))
+    first_lease = usd_for(machine.usd_hour, machine.lease_seconds + settings.STOP_MARGIN_SECONDS)
+    old, left = copy.instance, course_end(books.dates_for(copy.owner, copy.course)) - now
+    held = old.disk_usd_hour if old.disk_settled_at is None else ZERO  # until its disk is gone, never for both
+    more = books.disk_usd_hour(max(preset.disk_gb, old.disk_gb)) - held
+    return _End(end.at, end.more_usd + first_lease, usd_for(max(ZERO, more), left.total_seconds()))
 
 
 def _drill(course: Course, now: datetime) -> list[_End]:

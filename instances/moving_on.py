@@ -3,7 +3,8 @@
 For a Spot machine that AWS took back, and for a zone that has none left: a disk is bound to its zone, a copy is not.
 
 Row by row: the copy (`snapshots.py`), the deletion that waits for a complete copy, and, after that, the launch here.
-Whatever fails on the way, the copy or the disk is there.
+Whatever fails on the way, the copy or the disk is there. AWS promises no time for a copy: after half a day it waits for
+its owner's click, as who waits in the queue for so long.
 """
 
 from datetime import datetime
@@ -12,13 +13,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from courses.models import User
+from courses.models import Course, User
 from instances import books, snapshots
 from instances.accounts import refuse_unusable
 from instances.disk_rules import Standing
 from instances.launch_rules import affordable, refusal
 from instances.models import DiskSnapshot, Instance, InstanceEvent, Preset
 from instances.moves import tell
+from instances.queue_rules import LONGEST
 from instances.refusals import LaunchRefused, words
 from instances.requesting import at_once, kind_of, locked, person_of
 from instances.restoring import request_restore
@@ -63,6 +65,18 @@ def due() -> QuerySet[DiskSnapshot]:
     return waiting.select_related("instance__owner", "instance__course", "owner", "asked_by", "go_on_as").order_by("pk")
 
 
+def begins_by(snapshot: DiskSnapshot) -> datetime:
+    """Later it launches nothing by itself: nobody sits before the page any more."""
+    return snapshot.wanted_at + LONGEST
+
+
+def pending(course: Course, now: datetime) -> list[DiskSnapshot]:
+    """Copies that a machine may still begin with by itself, with what that machine will be. One query."""
+    coming = DiskSnapshot.objects.filter(course=course, go_on_as__isnull=False)
+    rows = coming.select_related("owner__limits", "instance", "go_on_as", "course__machine_policy")
+    return [snapshot for snapshot in rows if now < begins_by(snapshot)]
+
+
 @transaction.atomic
 def go_on(snapshot: DiskSnapshot, *, now: datetime) -> Instance | None:
     """The new machine, asked for; None when somebody else did it, or when it was refused, which its owner is told."""
@@ -72,6 +86,7 @@ def go_on(snapshot: DiskSnapshot, *, now: datetime) -> Instance | None:
     if preset is None or not mine.update(go_on_as=None):  # two rounds at once: one of them
         return None
     try:
+        _refuse_late(snapshot, now)
         machine = request_restore(snapshot, preset, who=snapshot.asked_by, now=now)
     except (LaunchRefused, BudgetRefused) as error:
         said = _("It could not go on as a %(name)s: %(why)s Its copy is kept; restore it from the course's page.")
@@ -81,6 +96,12 @@ def go_on(snapshot: DiskSnapshot, *, now: datetime) -> Instance | None:
     reason = _("Goes on from %(machine)s, with all its files") % {"machine": old.slug}
     tell(machine, Kind.DISK, reason=reason, now=now, mail_to=snapshot.owner.email)
     return machine
+
+
+def _refuse_late(snapshot: DiskSnapshot, now: datetime) -> None:
+    if now >= begins_by(snapshot):
+        hours = int(LONGEST.total_seconds() // 3600)
+        raise LaunchRefused(_("It was not copied and ready within %(n)s hours.") % {"n": hours})
 
 
 def call_off(machine: Instance) -> None:

@@ -91,6 +91,7 @@ def ask_everything(real: Ec2Cloud, sim: SimulatedAws, used: set[str]) -> None:
     saved = disks.save_image(one, name=f"{name}-saved")
     for image_id in (image, saved):
         disks.delete_image(image_id)
+    assert disks.exist([made.snapshot_id])
     disks.delete_snapshots([made.snapshot_id])
     disks.images()
     ask_the_catalog(catalog, sim)

@@ -5,9 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from instances import books, bounds, drilling, services, sweeps
-from instances.models import Instance, Policy, Preset, Run
+from instances import books, bounds, drilling, moving_on, services, sweeps
+from instances.disk_rules import Standing
+from instances.models import DiskSnapshot, Instance, Policy, Preset, Run
 from instances.states import State
 from tests.instances.conftest import Stage, fresh
 
@@ -43,6 +46,7 @@ def forget_everything(stage: Stage, *, portal_for: float, then_minutes: float) -
         sweeps.lease(stage.cloud, stage.now)
         sweeps.queue(stage.cloud, stage.now)
         sweeps.drills(stage.cloud, stage.now)
+        sweeps.disks(stage.cloud, stage.now)
     stage.later(then_minutes * 60)  # only AWS lives
 
 
@@ -228,3 +232,60 @@ def test_a_night_or_a_window_that_cannot_keep_a_machine_on_changes_nothing(stage
     for limits in ({"windows": [after_the_end]}, {"windows": [], "night": too_short}):
         rules(stage, **limits)
         assert bounds.bound(stage.cast.course, stage.now) == before, limits
+
+
+# ------------------------------------------------------------------ going on elsewhere
+def elsewhere(stage: Stage) -> Preset:
+    same = {"course": stage.cast.course, "image_id": stage.preset.image_id}
+    wanted = {"instance_types": ["g5.xlarge"], "ceiling_usd_hour": Decimal("1.2"), "disk_gb": 96}
+    return Preset.objects.create(slug="elsewhere", name="Elsewhere", lease_seconds=3600, **same, **wanted)
+
+
+def going_on(stage: Stage) -> Instance:
+    """Stopped; its disk is being copied, which takes an hour, and then it goes on as another machine."""
+    row = stage.running()
+    stage.stop(row)
+    stage.wait(2)
+    stage.cloud.disks.snapshot_seconds = 3600
+    moving_on.request_move_on(fresh(row), elsewhere(stage), who=row.owner.user, now=stage.now)
+    return fresh(row)
+
+
+def test_what_goes_on_elsewhere_by_itself_is_counted_before_it_runs(stage: Stage) -> None:
+    row = going_on(stage)
+    disks = bounds.bound(stage.cast.course, stage.now).disks_usd
+    holds(stage, portal_for=75)
+    new = Instance.objects.exclude(pk=row.pk).get()
+    assert (fresh(row).state, bool(new.cloud_id), new.disk_gb) == (State.TERMINATED, True, 96)
+    sweeps.meter(stage.now)  # the old disk is gone, and held for no longer
+    assert bounds.bound(stage.cast.course, stage.now).disks_usd <= disks
+
+
+def test_a_copy_that_takes_half_a_day_launches_nothing_by_itself_any_more(stage: Stage) -> None:
+    """Nobody sits before the page any more: a machine would run for nobody, at a time that no bound could tell."""
+    row = going_on(stage)
+    stage.cloud.disks.snapshot_seconds = 13 * 3600
+    stage.wait(12 * 60, step=60)
+    assert bounds.bound(stage.cast.course, stage.now).at is None
+    stage.wait(4 * 60, step=10)
+    copy = DiskSnapshot.objects.get(instance=row)
+    assert (copy.standing, copy.go_on_as, Instance.objects.count()) == (Standing.KEPT, None, 1)
+
+
+def test_the_bound_asks_as_often_for_one_copy_or_machine_as_for_many(stage: Stage) -> None:
+    rules(stage, night=night(stage, begins_in=10, quiet=120), windows=[window(stage, begins_in=99, quiet=200)])
+    row = going_on(stage)
+    stage.running(stage.cast.other_student)
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as found:
+            bounds.bound(stage.cast.course, stage.now)
+        return len(found)
+
+    once = asked()
+    for who in (stage.cast.ta, stage.cast.instructor):
+        stage.running(who)
+        copy = DiskSnapshot.objects.filter(instance=row).latest("pk")
+        copy.pk, copy.slug, copy.owner, copy.standing = None, f"s{who.pk}", who, Standing.KEPT
+        copy.save()
+    assert asked() == once
