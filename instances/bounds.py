@@ -146,11 +146,15 @@ class _Lease:
 
     def latest(self, now: datetime, use: _Use, last: datetime) -> datetime:
         """Its end after every renewal while in use, and bridged up to the announced stop."""
-        until = self.until
-        if len(use.warns) > 1 and until - self.lead < use.until:
-            until = use.until + self.whole  # from one limit to the next its renewals come out of step
+        until, renewals = self.until, 0
         while until - self.lead < use.until and until < last:
-            until = max(until - self.lead, now) + self.whole
+            until, renewals = max(until - self.lead, now) + self.whole, renewals + 1
+        longest = use.until + self.whole
+        if renewals and len(use.warns) > 1:
+            until = longest  # from one limit to the next its renewals come out of step
+        elif renewals:  # each comes up to a round late; of one alone that is within the margin
+            late = timedelta(seconds=settings.SWEEP_SECONDS) * (renewals - 1)
+            until = min(until + late, longest)
         return max(self.until, min(last, max(until, use.stops_at)))
 
 

@@ -125,6 +125,24 @@ def test_what_is_unused_and_far_from_its_renewal_adds_nothing_to_what_is_held(st
     assert published.usd == pytest.approx(held, abs=Decimal("0.001"))
 
 
+def test_many_renewals_may_each_come_a_round_later_than_they_could(stage: Stage) -> None:
+    """A long quiet time and short leases: the minutes that the rounds come late add up, and then the portal dies."""
+    row = left_now(stage, lease_left=20)
+    rules(stage, quiet_seconds=4 * 3600)
+    Instance.objects.filter(pk=row.pk).update(lease_seconds=25 * 60)
+    published, renewed = bounds.bound(stage.cast.course, stage.now), fresh(row).lease_until
+    until = stage.now + 231 * MINUTE
+    stage.later(20)
+    while stage.now < until:
+        stage.agents_report()
+        sweeps.lease(stage.cloud, stage.now)
+        renewed = max(renewed, fresh(row).lease_until)
+        stage.active.clear()
+        stage.later(60)
+    assert published.at
+    assert renewed + timedelta(seconds=150 + 60) <= published.at  # AWS's own timer, and what it may be late
+
+
 # ------------------------------------------------------------------ limits that change before the end
 def rules(stage: Stage, **values: Any) -> None:
     Policy.objects.update_or_create(course=stage.cast.course, defaults=values)
