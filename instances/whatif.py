@@ -2,17 +2,22 @@
 
 Of each run: after a use and the quiet time without another one the machine would have been off, until its next use.
 Both the quiet time that held and the one that is asked about are replayed by the same rule, so that like is compared
-with like; a stop that a person or a budget made stays where it was.
+with like; an end that a person, the lease, its budget or AWS made stays where it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
+from instances.guard_names import Guard
+from instances.idle import Cause
 from instances.trace import KEPT, KERNEL, WORK, Trace, uses
 
 SWEEP_SECONDS = 60.0  # on average a stop is so late: half a report, half a round, the call
 RESTART_SECONDS = 180.0  # who finds the machine off waits so long, and pays for the boot
+CLOCKS_DIFFER = 60.0  # at most; AWS tells whole seconds by its own
+_UNUSED = (Cause.QUIET, Cause.HUNG)  # not: nobody confirmed its work, its reports stopped, AWS took it back
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,15 @@ class Past:
     usd_hour: Decimal
     trace: Trace
     by_rule: bool  # it ended because it was not used
+
+
+def as_unused(ended_by: str, ended_at: float, warning: Mapping[str, Any] | None) -> bool:
+    """Whether a run ended because it was not used: the machine's own watch did it; or the portal's rounds, which end
+    leases, too, so the moment that they had warned of must have come. `warning`: facts of the one that stood then."""
+    if ended_by != Guard.SWEEPS or not warning:
+        return ended_by == Guard.WATCH
+    announced = warning.get("stops_at")
+    return warning.get("cause") in _UNUSED and announced is not None and announced <= ended_at + CLOCKS_DIFFER
 
 
 @dataclass(frozen=True, slots=True)

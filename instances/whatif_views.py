@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -17,10 +17,10 @@ from courses.models import Course
 from instances.access import own_machine_of
 from instances.forms_whatif import WhatIfForm
 from instances.models import InstanceEvent, Policy, Run
-from instances.states import State
-from instances.whatif import Past, compare
+from instances.whatif import Past, as_unused, compare
 from instances.wrong_calls import call_wrong, wrong_calls
 
+Kind = InstanceEvent.Kind
 MINUTE = 60
 OTHERS = (10, 15, 20, 30, 45, 60, 90, 120)  # minutes that are always shown
 MOST_RUNS = 20_000  # the newest
@@ -52,19 +52,23 @@ def what_if(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def past_of(course: Course) -> list[Past]:
-    """The course's ended runs that have a trace; one query. Ended by nobody: by the rule."""
-    by_person = InstanceEvent.objects.filter(
-        instance=OuterRef("instance"), who__isnull=False, old_state=State.RUNNING, at__gte=OuterRef("started_at"),
-        at__lte=OuterRef("ended_at"),
-    )  # fmt: skip
+    """The course's ended runs that have a trace; one query."""
     runs = Run.objects.filter(instance__course=course, ended_at__isnull=False).exclude(trace=[])
-    found = runs.annotate(by_person=Exists(by_person)).order_by("-started_at")
-    values = found.values_list("started_at", "ended_at", "price_usd_hour", "address_usd_hour", "trace", "by_person")
+    found = runs.annotate(warning=_standing_warning()).order_by("-started_at")
+    prices = ("price_usd_hour", "address_usd_hour")
+    values = found.values_list("started_at", "ended_at", *prices, "trace", "ended_by", "warning")
     return [
-        Past(_seconds(began, ended), price + address, trace, by_rule=not by_hand)
-        for began, ended, price, address, trace, by_hand in values[:MOST_RUNS]
+        Past(_seconds(began, ended), price + address, trace, by_rule=as_unused(by, ended.timestamp(), warning))
+        for began, ended, price, address, trace, by, warning in values[:MOST_RUNS]
         if ended is not None
     ]
+
+
+def _standing_warning() -> Subquery:
+    """The facts of a run's last warning; others, or none, if it was used again, kept on or booted anew since."""
+    told = Q(kind__in=(Kind.WARNED, Kind.WARNING_OVER, Kind.KEPT)) | Q(kind=Kind.MOVED, new_state="")
+    in_run = {"instance": OuterRef("instance"), "at__gte": OuterRef("started_at"), "at__lte": OuterRef("ended_at")}
+    return Subquery(InstanceEvent.objects.filter(told, **in_run).order_by("-at", "-pk").values("facts")[:1])
 
 
 def _seconds(began: datetime, ended: datetime) -> float:

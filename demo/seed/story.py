@@ -82,6 +82,8 @@ class Teller:
 
     def _warning(self, since: datetime, at: datetime) -> InstanceEvent:
         event = self._told(Kind.WARNED, self._sentence(idle.Verdict.WARN, since, at + _GRACE, at), at)
+        moments = {"since": since.timestamp(), "stops_at": (at + _GRACE).timestamp()}
+        event.facts = {"cause": idle.Cause.QUIET.value, **moments, "asks": False}
         return self._mailed(event)
 
     def _sentence(self, verdict: idle.Verdict, since: datetime, stops_at: datetime, now: datetime) -> str:

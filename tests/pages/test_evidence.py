@@ -100,8 +100,11 @@ def test_what_if_says_what_another_quiet_time_would_have_saved(today: Stage, use
     began = today.now - timedelta(hours=3)
     lunch = [[0, 3600, "g"], [3600, 3600 + 25 * 60, ""], [3600 + 25 * 60, 7200, "p"]]
     ended = began + timedelta(seconds=7200 + 31 * 60)
-    Run.objects.filter(instance=used).update(started_at=began, ended_at=ended, trace=lunch, price_usd_hour=6)
-    InstanceEvent.objects.filter(instance=used, kind="moved").update(who=None)
+    run = Run.objects.filter(instance=used)
+    run.update(started_at=began, ended_at=ended, ended_by="sweeps", trace=lunch, price_usd_hour=6)
+    facts = {"cause": "quiet", "stops_at": ended.timestamp()}
+    at = ended - timedelta(minutes=10)
+    InstanceEvent.objects.create(instance=used, kind="warned", reason="unused", facts=facts, at=at)
     answer = signed_in(cast.instructor.user).get(reverse("what_if", args=["dl19"]), {"quiet": "20"})
     text = " ".join(answer.content.decode().split())
     assert "20 instead of 30 minutes:" in text

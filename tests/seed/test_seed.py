@@ -21,6 +21,7 @@ from instances.halts import Halt
 from instances.models import Instance, InstanceEvent, Policy, Preset, Run
 from instances.services import request_launch
 from instances.states import ENDED, may_move
+from instances.whatif_views import past_of
 from spend.checks import check_books
 from spend.models import (
     Alarm,
@@ -137,6 +138,7 @@ def test_the_first_guard_has_proved_itself_and_the_others_have_not_had_to_yet(co
     ended = Run.objects.exclude(ended_by="")
     assert set(ended.values_list("ended_by", flat=True)) == {"sweeps"}
     assert ended.count() == stops.count()
+    assert sum(past.by_rule for past in past_of(course)) == stops.count()
     assert (proof.guard, proof.by_drill) == ("sweeps", False)
     assert ended.filter(instance=proof.instance, ended_at=proof.at).exists()
 
