@@ -1,4 +1,4 @@
-"""What a student asks for and staff allow: one launch of a preset that needs it."""
+"""What a student asks for and staff allow: one launch of a preset that needs it, or one machine that becomes such."""
 
 from django.db import models
 from django.db.models import Q

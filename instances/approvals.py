@@ -1,6 +1,8 @@
-"""Presets that staff allow launch by launch: asking, deciding, and the one launch that a yes is good for.
+"""Presets that staff allow launch by launch: asking, deciding, and the one machine that a yes is good for: one that is
+launched, or a stopped one that becomes of that preset (`resizing.py`).
 
-A yes whose launch came to nothing is good again: that is derived from its machine, not written down.
+A yes whose launch came to nothing is good again: that is derived from its machine, not written down. So is one that
+stands on no machine any more, because the machine never ran as it was allowed to.
 """
 
 from collections.abc import Iterable
@@ -8,13 +10,14 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from courses.models import STAFF_ROLES, Course, Enrollment, EnrollmentStatus, User
 from credits import letters
 from instances.launch_rules import MAY_LAUNCH
-from instances.models import Instance, LaunchApproval, Preset
+from instances.models import Instance, LaunchApproval, Preset, Run
 from instances.states import ENDED
 
 Status = LaunchApproval.Status
@@ -31,19 +34,37 @@ def usable(owner: Enrollment, preset: Preset, now: datetime) -> QuerySet[LaunchA
 
 
 def usable_of(owner: Enrollment, presets: Iterable[Preset], now: datetime) -> QuerySet[LaunchApproval]:
-    came_to_nothing = Q(status=Status.USED, instance__state__in=ENDED, instance__disk_since=None)
+    never_was = Q(instance__disk_since=None) | (Q(instance__resized_from__has_key="leave") & ~Exists(_runs_since()))
+    came_to_nothing = Q(status=Status.USED) & (Q(instance=None) | Q(never_was, instance__state__in=ENDED))
     good = Q(status=Status.ALLOWED) | came_to_nothing
     return LaunchApproval.objects.filter(good, enrollment=owner, preset__in=presets, valid_until__gt=now).order_by("pk")
 
 
-def use(machine: Instance, *, now: datetime) -> None:
-    """In the transaction of the launch, whose person is locked: nobody else takes the same yes."""
-    if machine.owner.role in STAFF_ROLES:
-        return
-    found = usable(machine.owner, machine.preset, now).first()
+def _runs_since() -> QuerySet[Run]:
+    """Of the machine that became one of the preset by this yes: runs after that."""
+    resized_at = Cast(OuterRef("instance__resized_from__leave"), IntegerField())
+    return Run.objects.filter(instance=OuterRef("instance"), number__gt=resized_at)
+
+
+def use(machine: Instance, preset: Preset, *, now: datetime) -> bool:
+    """In the transaction of the launch or the change, whose person is locked: nobody else takes the same yes. False:
+    none is needed."""
+    if not preset.needs_approval or machine.owner.role in STAFF_ROLES:
+        return False
+    found = usable(machine.owner, preset, now).first()
     if found is None:
-        raise ValueError(f"{machine} was launched without leave")
+        raise ValueError(f"{machine} became a {preset.slug} without leave")
+    # A machine names one yes. The one that it was launched with is spent: without this it would be good again.
+    LaunchApproval.objects.filter(instance=machine).exclude(pk=found.pk).update(instance=None, valid_until=now)
     LaunchApproval.objects.filter(pk=found.pk).update(status=Status.USED, instance=machine)
+    return True
+
+
+def take_back(machine: Instance) -> None:
+    """It is not to be of that preset any more. If it never ran as one, its yes is good for another machine."""
+    used_at = machine.resized_from.get("leave")
+    if used_at is not None and not machine.runs.filter(number__gt=used_at).exists():
+        LaunchApproval.objects.filter(instance=machine).update(instance=None)
 
 
 def latest(owner: Enrollment, preset: Preset) -> LaunchApproval | None:

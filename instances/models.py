@@ -169,7 +169,8 @@ class Instance(models.Model):
     spot = models.BooleanField(default=False)  # at Spot's price in force, at most at `price_usd_hour`
     spot_request = models.CharField(max_length=40, blank=True)
     cloud_type = models.CharField(max_length=40, blank=True)  # its type at AWS; differs after a resize, until a start
-    resized_from = models.JSONField(default=dict, blank=True)  # what it was, should AWS refuse
+    # What it was, should AWS refuse. "leave": a yes of the staff was used for it, in this run's number.
+    resized_from = models.JSONField(default=dict, blank=True)
     restart_wanted_at = models.DateTimeField(null=True, blank=True)
     archive_warned_at = models.DateTimeField(null=True, blank=True)  # told that its disk is unused
     disk_settled_at = models.DateTimeField(null=True, blank=True)  # last charge posted, hold released

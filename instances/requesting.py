@@ -76,8 +76,7 @@ def request_launch(
         facts={"usd_hour": str(dearest), "lease_seconds": machine.lease_seconds},
         at=now,
     )
-    if preset.needs_approval:
-        approvals.use(machine, now=now)
+    approvals.use(machine, preset, now=now)
     # Last: from here on everybody else's launch waits for this one.
     books.hold_new_machine(machine, dearest, who=who, now=now)
     refuse_if_halted(machine.course)

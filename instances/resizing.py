@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient, WrongState
 from courses.models import User
-from instances import books
+from instances import approvals, books
 from instances.accounts import door_for
 from instances.launch_rules import affordable, refusal
 from instances.models import Instance, InstanceEvent, Preset
@@ -43,6 +43,7 @@ def request_resize(instance: Instance, preset: Preset, *, who: User | None, now:
         raise LaunchRefused(_("This machine belongs to a fire drill, whose cost was told before."))
     if preset.market != machine.preset.market:
         raise LaunchRefused(_("A machine cannot change between Spot and on demand. Launch another from a copy."))
+    approvals.take_back(machine)
     kind = kind_of(preset)
     why = refusal(person_of(owner, preset, now), books.dates_for(owner, owner.course), kind, now)
     if why:
@@ -50,12 +51,13 @@ def request_resize(instance: Instance, preset: Preset, *, who: User | None, now:
     chosen = affordable(kind)[0]
     books.check_new_run(machine, chosen.usd_hour + machine.address_usd_hour, preset.lease_seconds)
     before = {"preset": machine.preset_id, "type": machine.instance_type, "usd": str(machine.price_usd_hour)}
+    leave = {"leave": machine.run_number} if approvals.use(machine, preset, now=now) else {}
     Instance.objects.filter(pk=machine.pk).update(
         preset=preset,
         instance_type=chosen.instance_type,
         price_usd_hour=chosen.usd_hour,
         lease_seconds=preset.lease_seconds,
-        resized_from=before | {"lease": machine.lease_seconds},
+        resized_from=before | {"lease": machine.lease_seconds} | leave,
     )
     values = {"old": machine.preset.name, "new": preset.name, "type": chosen.instance_type}
     reason = _("From %(old)s to %(new)s (%(type)s), on the same disk") % values
@@ -100,6 +102,7 @@ def take_back(machine: Instance, why: str, *, now: datetime) -> None:
     with transaction.atomic():
         same = Instance.objects.filter(pk=machine.pk, instance_type=machine.instance_type)
         if same.update(**fields):
+            approvals.take_back(machine)
             reason = _("AWS refused another type (%(text)s); it stays what it was.") % {"text": why}
             tell(machine, Kind.REFUSED, reason=reason, now=now, mail_to=machine.owner.email)
     for name, value in fields.items():
