@@ -3,6 +3,7 @@
 Judging and locking budgets is `spend.services`; deciding when a run ended is `repair.py`.
 """
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,9 +17,12 @@ from instances.idle_hours import idle_in_run
 from instances.launch_rules import CourseDates, course_end, usd_for
 from instances.limits import last_day_of
 from instances.models import Instance, Run
+from instances.pricing import prices_of
 from spend.metering import Segment, charge_lines, cost, hour_of, with_idle
 from spend.models import ChargeKind
-from spend.services import Want, budget_of, check, hold, hold_together, post, release, shrink
+from spend.services import BudgetRefused, Want, budget_of, check, hold, hold_together, post, release, shrink
+
+logger = logging.getLogger(__name__)
 
 HOURS_PER_MONTH = 730  # as AWS prices a GB-month
 MINIMUM_SECONDS = 60  # EC2 bills so many for every start
@@ -117,17 +121,39 @@ def drop_holds(instance: Instance, *, now: datetime) -> None:
 
 
 # ------------------------------------------------------------------ runs
-def open_run(instance: Instance, started_at: datetime, ended_at: datetime | None = None, *, ended_by: str = "") -> Run:
+def open_run(
+    instance: Instance, started_at: datetime, ended_at: datetime | None = None, *, ran_as: str, ended_by: str = ""
+) -> Run:
+    """`ran_as`: the type that AWS says it ran as. It is priced as that, whatever the row says."""
     return Run.objects.create(
         instance=instance,
         number=instance.run_number,
-        instance_type=instance.instance_type,
-        price_usd_hour=instance.price_usd_hour,
+        instance_type=ran_as,
+        price_usd_hour=_usd_hour_as(instance, ran_as),
         address_usd_hour=instance.address_usd_hour,
         started_at=started_at,
         ended_at=ended_at,
         ended_by=ended_by,
     )
+
+
+def _usd_hour_as(instance: Instance, instance_type: str) -> Decimal | None:
+    """At the frozen price of what it is, or was before it was to become another; a type that nobody chose at the
+    list's, and where that is unknown at the frozen one."""
+    if instance_type == instance.instance_type:
+        return instance.price_usd_hour
+    if instance_type == instance.resized_from.get("type"):
+        return Decimal(instance.resized_from["usd"])
+    listed = prices_of([instance_type])[instance_type]
+    return instance.price_usd_hour if listed is None else listed
+
+
+def hold_while_it_stops(run: Run, *, now: datetime) -> None:
+    """Of one that is dearer than what its lease was held for. It is stopped also where no budget can pay this."""
+    try:
+        hold_until(run, now, who=None, now=now)
+    except BudgetRefused as refused:
+        logger.error("%s: ran as %s, for which nothing could be held: %s", run, run.instance_type, refused)
 
 
 def take_number(instance: Instance) -> None:
@@ -141,8 +167,11 @@ def last_run(instance: Instance) -> Run | None:
     return instance.runs.order_by("-number").first()
 
 
-def close_run(instance: Instance, *, started_at: datetime | None, ended_at: datetime, now: datetime) -> None:
-    """End the run that the machine was in. `started_at`: when the cloud says that its last run began.
+def close_run(
+    instance: Instance, *, started_at: datetime | None, ended_at: datetime, now: datetime, ran_as: str = ""
+) -> None:
+    """End the run that the machine was in. `started_at`: when the cloud says that its last run began, and `ran_as`
+    which type it was in that; empty: the row's.
 
     A run that nobody saw (it ended before the first sweep) is written down whole; when there was none, its hold is
     freed at once. Everything else is settled by the meter.
@@ -154,7 +183,8 @@ def close_run(instance: Instance, *, started_at: datetime | None, ended_at: date
         run.save(update_fields=("ended_at", "trace", "ended_by"))
     elif started_at and (run is None or started_at > run.started_at):
         take_number(instance)
-        open_run(instance, started_at, max(started_at, ended_at), ended_by=instance.ending_by)
+        ended_at, ran_as = max(started_at, ended_at), ran_as or instance.instance_type
+        open_run(instance, started_at, ended_at, ran_as=ran_as, ended_by=instance.ending_by)
     else:
         why = _("%(machine)s was not started") % {"machine": instance.slug}
         release(instance.run_hold_key, why=why, who=None, now=now)

@@ -168,8 +168,8 @@ class Instance(models.Model):
     restored_from = models.ForeignKey("DiskSnapshot", models.PROTECT, "restored", null=True, blank=True)
     spot = models.BooleanField(default=False)  # at Spot's price in force, at most at `price_usd_hour`
     spot_request = models.CharField(max_length=40, blank=True)
-    cloud_type = models.CharField(max_length=40, blank=True)  # its type at AWS; differs after a resize, until a start
-    # What it was, should AWS refuse. "leave": a yes of the staff was used for it, in this run's number.
+    cloud_type = models.CharField(max_length=40, blank=True)  # its type at AWS; empty: unknown, so a start asks for it
+    # What AWS's machine was, until it is what the row says. "leave": a yes of the staff was used, at this run's number.
     resized_from = models.JSONField(default=dict, blank=True)
     restart_wanted_at = models.DateTimeField(null=True, blank=True)
     archive_warned_at = models.DateTimeField(null=True, blank=True)  # told that its disk is unused

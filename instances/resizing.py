@@ -1,21 +1,24 @@
 """A stopped machine becomes a bigger or smaller one on the same disk: the row first, then AWS, before its next start.
 
-The row says what it shall be (`instance_type`, its price frozen), `cloud_type` what AWS was last told to make it.
+The row says what it shall be (`instance_type`, its price frozen), `cloud_type` what AWS's machine is: empty while that
+is not known, as during each call that changes it. Until both are the same, `resized_from` is what AWS's machine was at
+last for certain: what a refusal leaves, however often its student has changed their mind since.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 from django.utils.translation import gettext as _
 
-from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient, WrongState
+from cloud.base import Cloud, CloudError, NotFound, Transient, WrongState
 from courses.models import User
 from instances import approvals, books
 from instances.accounts import door_for
+from instances.calling import same_attempt, still_ours
 from instances.launch_rules import affordable, refusal
 from instances.models import Instance, InstanceEvent, Preset
 from instances.moves import tell
@@ -25,6 +28,7 @@ from instances.states import State
 
 logger = logging.getLogger(__name__)
 Kind = InstanceEvent.Kind
+WAS = ("preset", "type", "usd", "lease")
 
 
 @transaction.atomic
@@ -52,12 +56,13 @@ def request_resize(instance: Instance, preset: Preset, *, who: User | None, now:
     books.check_new_run(machine, chosen.usd_hour + machine.address_usd_hour, preset.lease_seconds)
     before = {"preset": machine.preset_id, "type": machine.instance_type, "usd": str(machine.price_usd_hour)}
     leave = {"leave": machine.run_number} if approvals.use(machine, preset, now=now) else {}
+    was = pending(machine) or before | {"lease": machine.lease_seconds}
     Instance.objects.filter(pk=machine.pk).update(
         preset=preset,
         instance_type=chosen.instance_type,
         price_usd_hour=chosen.usd_hour,
         lease_seconds=preset.lease_seconds,
-        resized_from=before | {"lease": machine.lease_seconds} | leave,
+        resized_from=({} if chosen.instance_type == machine.cloud_type else {name: was[name] for name in WAS}) | leave,
     )
     values = {"old": machine.preset.name, "new": preset.name, "type": chosen.instance_type}
     reason = _("From %(old)s to %(new)s (%(type)s), on the same disk") % values
@@ -66,32 +71,49 @@ def request_resize(instance: Instance, preset: Preset, *, who: User | None, now:
     return machine
 
 
-def fit(machine: Instance, *, cloud: Cloud, now: datetime) -> bool:
-    """AWS's machine is of the row's type; False when that is not so yet, or was refused and taken back."""
-    if machine.cloud_type in ("", machine.instance_type):
+def pending(machine: Instance) -> dict[str, Any]:
+    """What AWS's machine was when it was last known, while it may not be what the row says; else nothing."""
+    was: dict[str, Any] = machine.resized_from
+    return was if "type" in was and machine.cloud_type != machine.instance_type else {}
+
+
+def fit(machine: Instance, *, cloud: Cloud, clock: Callable[[], datetime]) -> bool:
+    """AWS's machine is of the row's type; False when that is not known yet. Raises CloudError when AWS refuses it."""
+    known = machine.cloud_type
+    if known == machine.instance_type:
         return True
+    # Unknown from here on: whoever dies, or hears nothing, must not believe later that it still is what it was.
+    if not still_ours(machine, clock()) or not _note(machine, ""):
+        return False
     try:
         door_for(cloud, machine).change_type(machine.cloud_id, machine.instance_type)
     except (Transient, NotFound, WrongState) as error:
         logger.warning("%s: not %s yet: %s", machine, machine.instance_type, error)
         return False
-    except AccountBlocked:  # whoever starts it says so: the row keeps its new type
-        raise
     except CloudError as error:
         logger.error("%s: AWS refused %s: %s", machine, machine.instance_type, error)
-        take_back(machine, str(error), now=now)
+        _note(machine, known)
+        raise
+    leave = {name: value for name, value in machine.resized_from.items() if name == "leave"}
+    return _note(machine, machine.instance_type, resized_from=leave)
+
+
+def _note(machine: Instance, cloud_type: str, **more: Any) -> bool:
+    """False when the row went on meanwhile: then nothing is noted, and what AWS has is asked for again."""
+    same = same_attempt(machine).filter(state=State.LAUNCHING, instance_type=machine.instance_type)
+    fields = {"cloud_type": cloud_type, **more}
+    if not same.update(**fields):
         return False
-    same = Instance.objects.filter(pk=machine.pk, instance_type=machine.instance_type)
-    same.update(cloud_type=F("instance_type"))
-    machine.cloud_type = machine.instance_type
+    for name, value in fields.items():
+        setattr(machine, name, value)
     return True
 
 
 def take_back(machine: Instance, why: str, *, now: datetime) -> None:
-    """As it was before: that it could be started with is known."""
-    was = machine.resized_from
-    if not was:
-        return
+    """As AWS's machine was, in the transaction that stops its start: begun anew, it would run on what is held for
+    another type."""
+    was = pending(machine)
+    approvals.take_back(machine)
     fields: dict[str, Any] = {
         "preset_id": was["preset"],
         "instance_type": was["type"],
@@ -99,11 +121,8 @@ def take_back(machine: Instance, why: str, *, now: datetime) -> None:
         "lease_seconds": was["lease"],
         "resized_from": {},
     }
-    with transaction.atomic():
-        same = Instance.objects.filter(pk=machine.pk, instance_type=machine.instance_type)
-        if same.update(**fields):
-            approvals.take_back(machine)
-            reason = _("AWS refused another type (%(text)s); it stays what it was.") % {"text": why}
-            tell(machine, Kind.REFUSED, reason=reason, now=now, mail_to=machine.owner.email)
+    Instance.objects.filter(pk=machine.pk).update(**fields)
+    reason = _("AWS refused another type (%(text)s); it stays what it was.") % {"text": why}
+    tell(machine, Kind.REFUSED, reason=reason, now=now, mail_to=machine.owner.email)
     for name, value in fields.items():
         setattr(machine, name, value)

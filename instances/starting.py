@@ -1,6 +1,7 @@
 """A stopped machine runs again: the call to AWS and what a refusal means. The request is in `requesting.py`."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from instances.calling import claim_call, end_call, running_clock, same_attempt,
 from instances.models import Instance, InstanceEvent
 from instances.moves import move, tell
 from instances.notices import staff_address
-from instances.resizing import fit
+from instances.resizing import fit, pending, take_back
 from instances.states import State
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,8 @@ def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     same_attempt(machine).update(lease_until=lease_until)
     machine.lease_until = lease_until
     try:
-        if not fit(machine, cloud=cloud, now=now):
-            _not_fitting(machine, now)
-        elif guard.set_timer(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
+        fits = _fits(machine, cloud, clock, now)
+        if fits and guard.set_timer(machine, cloud=cloud, now=now) and still_ours(machine, clock()):
             [outcome] = door_for(cloud, machine).start([machine.cloud_id])
             _after_start(machine, outcome.error, now)
     except AccountBlocked as error:
@@ -41,13 +41,26 @@ def start(instance_id: int, *, cloud: Cloud, now: datetime) -> None:
     end_call(machine)
 
 
-def _not_fitting(machine: Instance, now: datetime) -> None:
-    """Its new type was refused and taken back, so its price is another: its student decides anew. Else: not yet."""
-    if machine.resized_from or machine.cloud_type != machine.instance_type:
+def _fits(machine: Instance, cloud: Cloud, clock: Callable[[], datetime], now: datetime) -> bool:
+    """Raises AccountBlocked: that is no verdict on its type."""
+    try:
+        return fit(machine, cloud=cloud, clock=clock)
+    except AccountBlocked:
+        raise
+    except CloudError as error:
+        _not_fitting(machine, error, now)
+        return False
+
+
+def _not_fitting(machine: Instance, error: CloudError, now: datetime) -> None:
+    """What it was has another price than what is held for: its student decides anew."""
+    if not pending(machine):
+        _after_start(machine, error, now)
         return
     with transaction.atomic():
         reason = _("AWS refused its new type. It is what it was before, and stopped.")
         if move(machine, State.STOPPED, reason=reason, who=None, now=now):
+            take_back(machine, str(error), now=now)
             books.close_run(machine, started_at=None, ended_at=now, now=now)
 
 

@@ -141,12 +141,36 @@ def _runs(machine: Instance, view: MachineView | None, intent: Intent, work: Rou
         "lease_until": lease_until,
         "calling_until": None,
     }
+    if view.instance_type != machine.instance_type:
+        _runs_as_another(machine, view, work, fields)
+        return
     with transaction.atomic():
         if move(machine, State.RUNNING, reason=_("Booting"), who=None, now=work.now, **fields):
-            run = books.open_run(machine, view.launched_at)
+            run = books.open_run(machine, view.launched_at, ran_as=view.instance_type)
             run.seen_at = max(work.now, run.started_at)
             run.save(update_fields=("seen_at",))
             books.trim_hold(run, lease_until, now=work.now)
+
+
+def _runs_as_another(machine: Instance, view: MachineView, work: Round, fields: dict[str, Any]) -> None:
+    """Nobody chose this type, and what is held is for another: it is stopped, and charged as what it is. A call that
+    changes the type came through late, or somebody else made it. The next start asks for the row's type again."""
+    values = {"machine": machine.slug, "wanted": machine.instance_type, "type": view.instance_type}
+    reason = _(
+        "AWS's machine came up as %(type)s, not as the %(wanted)s that was asked for. It is stopped; what it ran is "
+        "charged as what it was. Start it again to have the %(wanted)s."
+    )
+    staffs = _("%(machine)s came up as %(type)s at AWS, where %(wanted)s was asked for. It is stopped.") % values
+    told: dict[str, Any] = {"who": None, "now": work.now, "mail": not machine.proving}
+    with transaction.atomic():
+        if not move(machine, State.STOPPING, reason=reason % values, **told, **fields, cloud_type=""):
+            return
+        run = books.open_run(machine, view.launched_at, ran_as=view.instance_type)
+        run.seen_at = max(work.now, run.started_at)
+        run.save(update_fields=("seen_at",))
+        books.hold_while_it_stops(run, now=work.now)
+        tell(machine, Kind.TROUBLE, reason=staffs, now=work.now, mail_to=staff_address(machine.course))
+    work.to_stop.append(machine.pk)
 
 
 def _runs_on(machine: Instance, view: MachineView | None, intent: Intent, work: Round) -> None:
@@ -159,7 +183,7 @@ def _runs_on(machine: Instance, view: MachineView | None, intent: Intent, work: 
         known = machine.runs.filter(Q(ended_at=None) | Q(started_at__gte=view.launched_at))
         if to_end.select_for_update(no_key=True).exists() and not known.exists():
             books.take_number(machine)
-            run = books.open_run(machine, view.launched_at)
+            run = books.open_run(machine, view.launched_at, ran_as=view.instance_type)
             if view.state is CloudState.RUNNING:
                 run.seen_at = max(work.now, run.started_at)
                 run.save(update_fields=("seen_at",))
@@ -219,13 +243,14 @@ def _book(machine: Instance, view: MachineView | None, intent: Intent, work: Rou
     if view is None:
         return
     # The meter may come before Spot's round.
-    prices = prices_for(machine, machine.instance_type, view.launched_at, cloud=work.cloud)
+    prices = prices_for(machine, view.instance_type, view.launched_at, cloud=work.cloud)
     with transaction.atomic():
         number = machine.run_number + 1
         same = Instance.objects.filter(pk=machine.pk, state=State.STOPPED, run_number=machine.run_number)
         if same.update(run_number=number):
             machine.run_number = number
-            run = books.open_run(machine, view.launched_at, _end(machine, intent.at, work.now))
+            ended_at = _end(machine, intent.at, work.now)
+            run = books.open_run(machine, view.launched_at, ended_at, ran_as=view.instance_type)
             price_run(run, prices)
 
 
@@ -274,8 +299,8 @@ def _call_person(machine: Instance, view: MachineView | None, intent: Intent, wo
 
 
 def _close(machine: Instance, view: MachineView | None, ended_at: datetime | None, now: datetime) -> None:
-    began = view.launched_at if view else None
-    books.close_run(machine, started_at=began, ended_at=_end(machine, ended_at, now), now=now)
+    began, ran_as = (view.launched_at, view.instance_type) if view else (None, "")
+    books.close_run(machine, started_at=began, ended_at=_end(machine, ended_at, now), now=now, ran_as=ran_as)
 
 
 def _end(machine: Instance, ended_at: datetime | None, now: datetime) -> datetime:

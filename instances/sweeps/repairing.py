@@ -58,6 +58,7 @@ def repair_account(work: Round, account: CloudAccount | None) -> int:
     door = door_of(work.cloud, account)
     views = door.describe_all()
     _note_sightings(machines, views, now, looked_at=clock())
+    _forget_types(machines, views)
     by_id = {view.cloud_id: view for view in views}
     by_token = {view.token: view for view in views if view.token}
 
@@ -124,6 +125,15 @@ def _note_sightings(machines: list[Instance], views: list[MachineView], now: dat
     if stopping:
         off = Run.objects.filter(ended_at=None, instance__cloud_id__in=stopping, stopping_at=None)
         _change(off.filter(started_at__lte=now), stopping_at=looked_at)
+
+
+def _forget_types(machines: list[Instance], views: list[MachineView]) -> None:
+    """Of another type than the row believes: a call of ours came through late, or somebody changed it at AWS. The next
+    start asks for the right one. To forget does no harm, where this look is the older one: it asks once more."""
+    seen = {view.cloud_id: view.instance_type for view in views}
+    wrong = [m.pk for m in machines if m.cloud_type and seen.get(m.cloud_id, m.cloud_type) != m.cloud_type]
+    if wrong:
+        _change(Instance.objects.filter(pk__in=wrong), cloud_type="")
 
 
 def _change(rows: QuerySet[Any], **values: Any) -> None:

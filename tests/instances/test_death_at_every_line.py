@@ -16,6 +16,7 @@ import pytest
 from courses.models import Enrollment
 from instances import services, sweeps
 from instances.models import Instance, Preset
+from instances.resizing import request_resize
 from instances.states import ENDED
 from spend.models import Budget
 from tests.instances.conftest import NOON, Stage, check_books, compute_seconds, fresh, held
@@ -91,7 +92,9 @@ class Desk:
         assert len(mine) == 1
         assert alive == ([row.slug] if row.state == "running" else [])
         if row.state == "running":
-            assert row.runs.filter(ended_at=None).count() == 1
+            [run] = row.runs.filter(ended_at=None)
+            [view] = [one for one in self.cloud.describe_all() if one.cloud_id == row.cloud_id]
+            assert run.instance_type == row.instance_type == view.instance_type
             assert row.guard_until is not None
         else:
             assert compute_seconds(row) == mine[0][1]
@@ -138,6 +141,16 @@ def test_of_a_stop(desk: Desk) -> None:
 
 def test_of_a_start(desk: Desk) -> None:
     assert every_death(desk, desk.stopped, desk.start, "stopped", "running") > 10
+
+
+def test_of_a_start_as_another_kind(desk: Desk) -> None:
+    facts = {"instance_types": ["g5.xlarge"], "disk_gb": 64, "lease_seconds": 7200, "ceiling_usd_hour": 2}
+    other = Preset.objects.create(course=desk.preset.course, slug="project", name="Project", **facts)
+
+    def prepare() -> Instance:
+        return request_resize(desk.stopped(), other, who=None, now=desk.now)
+
+    assert every_death(desk, prepare, desk.start, "stopped", "running") > 12
 
 
 def test_of_deleting(desk: Desk) -> None:

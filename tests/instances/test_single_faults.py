@@ -12,11 +12,14 @@ import pytest
 
 from cloud.base import Transient
 from instances import services, sweeps
-from instances.models import Instance
+from instances.models import Instance, Preset
+from instances.resizing import request_resize
 from instances.states import ENDED
 from tests.instances.conftest import Stage, check_books, compute_seconds, fresh, held
 
-ORDERS = ("run", "start", "stop", "terminate", "schedule_stop", "cancel_scheduled_stop", "zones_offering")
+ORDERS = (
+    "run", "start", "stop", "terminate", "change_type", "schedule_stop", "cancel_scheduled_stop", "zones_offering",
+)  # fmt: skip
 READS = ("describe_all", "find_by_token")
 
 
@@ -44,6 +47,17 @@ def stopped(stage: Stage) -> Instance:
 
 def started_again(stage: Stage) -> Instance:
     row = stopped(stage)
+    services.request_start(fresh(row), who=None, now=stage.now)
+    _safely(lambda: services.start(row.pk, cloud=stage.cloud, now=stage.now))
+    _rounds(stage, 4)
+    return row
+
+
+def started_as_another(stage: Stage) -> Instance:
+    row = stopped(stage)
+    facts = {"instance_types": ["g5.xlarge"], "disk_gb": 64, "lease_seconds": 7200, "ceiling_usd_hour": 2}
+    other = Preset.objects.get_or_create(course=row.course, slug="project", name="Project", defaults=facts)[0]
+    request_resize(fresh(row), other, who=None, now=stage.now)
     services.request_start(fresh(row), who=None, now=stage.now)
     _safely(lambda: services.start(row.pk, cloud=stage.cloud, now=stage.now))
     _rounds(stage, 4)
@@ -104,7 +118,13 @@ def _calls(stage: Stage, story: Story) -> Iterator[tuple[str, int]]:
     yield from ((op, n + 1) for op in READS for n in range(min(3, stage.cloud.count(op))))
 
 
-EXPECTED = {launched: "running", stopped: "stopped", started_again: "running", terminated: "terminated"}
+EXPECTED: dict[Story, str] = {
+    launched: "running",
+    stopped: "stopped",
+    started_again: "running",
+    started_as_another: "running",
+    terminated: "terminated",
+}
 HOWS = ("before", "after", "died-before", "died-after")
 
 
@@ -131,6 +151,7 @@ def _judge(stage: Stage, row: Instance, expected: str, fault: Fault) -> None:
     if expected == "running":
         [run] = [r for r in row.runs.all() if r.ended_at is None]
         assert run.started_at == mine[0].stretches[-1].start, fault
+        assert run.instance_type == row.instance_type == mine[0].instance_type, fault
         assert mine[0].stops_at == row.guard_until, fault
         assert held(row) > 0
     else:

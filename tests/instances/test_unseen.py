@@ -1,6 +1,7 @@
 """What the cloud does not show, shows late, or shows without a row: nothing is done in the dark."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -207,10 +208,10 @@ def test_one_bad_row_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch
     bad, good = stage.launch(), stage.launch(stage.cast.other_student)
     plain = mending.books.open_run
 
-    def open_run(machine: Instance, *more: object) -> object:
+    def open_run(machine: Instance, *more: Any, **named: Any) -> object:
         if machine.pk == bad.pk:
             raise RuntimeError("a bad row")
-        return plain(machine, *more)  # type: ignore[arg-type]
+        return plain(machine, *more, **named)
 
     monkeypatch.setattr(mending.books, "open_run", open_run)
     stage.repair()
