@@ -2,7 +2,9 @@
 
 It counts what the portal does by itself meanwhile: it may renew a machine that was in use a moment ago, longer when a
 night or a dated window begins, give a machine to whoever waits in the queue or for a copy to go on from, and go on with
-a fire drill. So it holds whenever portal, agents or network die.
+a fire drill. So it holds whenever portal or network die. A single agent that dies just before its machine would have
+been stopped as quiet is judged by its silence instead: that machine may stay on for `blind` and `warn` longer, as far
+as its lease is renewed.
 """
 
 from collections.abc import Mapping
