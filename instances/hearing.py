@@ -75,8 +75,8 @@ def words(found: Hearing, now: datetime) -> str:
 
 def advice() -> str:
     return _(
-        "Look at the door of reports: the certificate, the proxy's rule for /agent/, the process behind it. Nobody is "
-        "stopped for silence meanwhile; leases end as paid for."
+        "Look at the way that reports take: the certificate, the proxy’s rule for /agent/, the process behind it. "
+        "Nobody is stopped for silence meanwhile; each machine stops at the end of what is paid for."
     )
 
 

@@ -131,7 +131,7 @@ def test_machines_that_never_reported_excuse_nobody(stage: Stage) -> None:
     assert all(events(row, "warned") for row in rows)
 
 
-def test_two_rounds_at_once_tell_staff_once(stage: Stage) -> None:
+def test_the_next_round_tells_staff_no_second_time(stage: Stage) -> None:
     two_at_work(stage)
     shut_the_door(stage)
     stage.wait(5)
