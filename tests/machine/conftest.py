@@ -176,3 +176,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 def _forget_programs() -> None:
     for name in ("lamplighter_agent", "senses", "deadman", "doings", "saving", "keys", "idle"):
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def agents(house: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = house("lamplighter_agent")
+    for name in ("answer", "deadline"):
+        if module.deadman.remembered(name):
+            module.deadman.remember(name, "")
+    monkeypatch.setattr(module, "say", lambda _text: None)
+    return module
