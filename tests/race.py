@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Barrier
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
+# Of two that meet: the second comes so many seconds after the first, which is not done before the pause is over.
+SOON, PAUSE = 0.3, 1.0
 _fork = multiprocessing.get_context("fork")
 
 
@@ -91,3 +93,16 @@ def _receive(receiver: Connection, deadline: float) -> Outcome:
     except EOFError:
         return Outcome(error=ChildProcessError("died without an answer"))
     return found
+
+
+def after(seconds: float, act: Callable[[], Any]) -> Any:
+    sleep(seconds)
+    return act()
+
+
+def slow_to_commit(act: Callable[[], Any]) -> Any:
+    """All is written, and nobody sees it yet."""
+    with transaction.atomic():
+        done = act()
+        sleep(PAUSE)
+    return done

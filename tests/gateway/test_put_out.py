@@ -1,13 +1,10 @@
 """Who is put out at the portal is out of the notebooks: a ticket not used yet leads nowhere, a grant given is over."""
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -21,10 +18,9 @@ from portal import people
 from portal.forgetting import forget, whose_all
 from tests.conftest import Cast
 from tests.gateway.conftest import new_instance, query_of, sign_in, sign_out, ticket_for
-from tests.race import race
+from tests.race import SOON, after, race, slow_to_commit
 
 STATE = grants.state_of("the browser")
-SOON, PAUSE = 0.3, 1.0
 
 
 @pytest.fixture
@@ -217,19 +213,6 @@ def test_a_session_without_a_hash_or_of_a_door_that_was_taken_away_opens_nothing
 
 
 # ------------------------------------------------------------------ at the same moment
-def after(seconds: float, act: Callable[[], Any]) -> Any:
-    time.sleep(seconds)
-    return act()
-
-
-def slow_to_commit(act: Callable[[], Any]) -> Any:
-    """All is written, and nobody sees it yet."""
-    with transaction.atomic():
-        done = act()
-        time.sleep(PAUSE)
-    return done
-
-
 def ways_to_revoke(machine: Instance) -> list[Callable[[datetime], int]]:
     key = NotebookTicket.objects.get().session_key
     return [

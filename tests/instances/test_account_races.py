@@ -19,11 +19,10 @@ from instances.refusals import LaunchRefused
 from instances.states import State
 from tests.instances.conftest import Stage
 from tests.instances.linked_stage import Linked, linked, read, tunnel
-from tests.race import Outcome, race
+from tests.race import PAUSE, SOON, Outcome, after, race
 
 __all__ = ["linked", "tunnel"]
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
-SOON, PAUSE = 0.3, 1.0
 
 
 def slowly(monkeypatch: pytest.MonkeyPatch, where: Any, verb: str) -> None:
@@ -45,11 +44,6 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
         return rows.all() if rows.model is CloudAccount else plain(rows, *args, **more)
 
     monkeypatch.setattr(QuerySet, "select_for_update", unlocked)
-
-
-def after(seconds: float, act: Callable[[], object]) -> object:
-    time.sleep(seconds)
-    return act()
 
 
 # ------------------------------------------------------------------ a launch into it, and its removal

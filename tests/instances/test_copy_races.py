@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from instances import moving_on, snapshots, sweeps
@@ -17,10 +17,9 @@ from instances.restoring import request_restore
 from instances.states import State
 from instances.sweeps.disks import _end_machine, _there
 from tests.instances.conftest import Stage, check_books, fresh
-from tests.race import Outcome, race
+from tests.race import PAUSE, SOON, Outcome, after, race, slow_to_commit
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
-SOON, PAUSE = 0.3, 1.0
 
 
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,19 +30,6 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
         return rows.all() if rows.model is DiskSnapshot else plain(rows, *args, **more)
 
     monkeypatch.setattr(QuerySet, "select_for_update", unlocked)
-
-
-def after(seconds: float, act: Callable[[], Any]) -> Any:
-    time.sleep(seconds)
-    return act()
-
-
-def slow_to_commit(act: Callable[[], Any]) -> Any:
-    """All is written, and nobody sees it yet."""
-    with transaction.atomic():
-        done = act()
-        time.sleep(PAUSE)
-    return done
 
 
 def stopped(stage: Stage) -> Instance:

@@ -1,12 +1,10 @@
 """An image is deleted at the moment at which it is made the default, or tried out on a machine."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.db.models import QuerySet
 
 from instances import course_images
@@ -15,10 +13,9 @@ from instances.models import CourseImage, Instance
 from instances.refusals import LaunchRefused
 from tests.instances.conftest import Stage
 from tests.instances.test_course_images import saved
-from tests.race import Outcome, race
+from tests.race import SOON, Outcome, after, race, slow_to_commit
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
-SOON, PAUSE = 0.3, 1.0
 
 
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,19 +26,6 @@ def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
         return rows.all() if rows.model is CourseImage else plain(rows, *args, **more)
 
     monkeypatch.setattr(QuerySet, "select_for_update", unlocked)
-
-
-def first(act: Callable[[], Any]) -> Any:
-    """All is written, and nobody sees it yet."""
-    with transaction.atomic():
-        done = act()
-        time.sleep(PAUSE)
-    return done
-
-
-def second(act: Callable[[], Any]) -> Any:
-    time.sleep(SOON)
-    return act()
 
 
 Use = Callable[[Stage, CourseImage], None]
@@ -65,12 +49,12 @@ def so_it_is(stage: Stage, image: CourseImage) -> tuple[bool, bool]:
 
 def used_then_deleted(stage: Stage, image: CourseImage, use: Use) -> list[Outcome]:
     delete = partial(course_images.request_delete, image)
-    return race([partial(first, partial(use, stage, image)), partial(second, delete)])
+    return race([partial(slow_to_commit, partial(use, stage, image)), partial(after, SOON, delete)])
 
 
 def deleted_then_used(stage: Stage, image: CourseImage, use: Use) -> list[Outcome]:
     delete = partial(course_images.request_delete, image)
-    return race([partial(second, partial(use, stage, image)), partial(first, delete)])
+    return race([partial(after, SOON, partial(use, stage, image)), partial(slow_to_commit, delete)])
 
 
 @pytest.mark.parametrize("use", [default, tried])

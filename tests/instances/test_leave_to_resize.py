@@ -1,12 +1,9 @@
 """A yes of the staff is good for one machine, also where a stopped one becomes one of the preset."""
 
-import time
-from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 
 import pytest
-from django.db import transaction
 
 from cloud.base import Refused
 from courses.models import Role
@@ -15,10 +12,9 @@ from instances.models import Instance, LaunchApproval, Preset
 from instances.refusals import LaunchRefused
 from instances.resizing import request_resize
 from tests.instances.conftest import HOUR, Stage, check_books, fresh
-from tests.race import Outcome, race
+from tests.race import SOON, Outcome, after, race, slow_to_commit
 
 NOT_WITHOUT = "only when the course staff allows it"
-SOON, PAUSE = 0.3, 1.0
 
 
 @pytest.fixture
@@ -167,17 +163,6 @@ def test_what_ran_has_used_it_whatever_becomes_of_the_machine(stage: Stage, dear
 
 
 # ------------------------------------------------------------------ two at once
-def slow_to_commit(act: Callable[[], object]) -> None:
-    with transaction.atomic():
-        act()
-        time.sleep(PAUSE)
-
-
-def after(seconds: float, act: Callable[[], object]) -> None:
-    time.sleep(seconds)
-    act()
-
-
 def two_at_once(stage: Stage, dear: Preset) -> list[Outcome]:
     rows = [stopped(stage) for _n in range(2)]
     allow(stage, dear)

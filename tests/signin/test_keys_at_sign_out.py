@@ -1,12 +1,10 @@
 """An SSH key that a browser adds at the moment at which its owner signs out everywhere: it must not stay behind."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
@@ -16,23 +14,9 @@ from instances import ssh_access
 from instances.models import SshKey
 from tests.conftest import Cast
 from tests.pages.conftest import _plain_static_files, signed_in  # noqa: F401 - fixtures
-from tests.race import Outcome, race
+from tests.race import SOON, Outcome, after, race, slow_to_commit
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGw1a0mZ5jKwS3yXo1xUJ5oS4iL7m9bq0gq1m3vJ6m1a"
-SOON, PAUSE = 0.3, 1.0
-
-
-def after(seconds: float, act: Callable[[], Any]) -> Any:
-    time.sleep(seconds)
-    return act()
-
-
-def slow_to_commit(act: Callable[[], Any]) -> Any:
-    """All is written, and nobody sees it yet."""
-    with transaction.atomic():
-        done = act()
-        time.sleep(PAUSE)
-    return done
 
 
 def add_a_key(browser: Client) -> int:
