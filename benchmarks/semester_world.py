@@ -233,7 +233,7 @@ class World:
                 machine.last_active_at, machine.last_report_at = self.agents.steady(
                     host, machine.last_active_at, tick - HALF
                 )
-            return any(_changes(machine, tick))
+            return any(_changes(machine, tick, unheard=None))
         finally:
             machine.last_active_at, machine.last_report_at = was
 

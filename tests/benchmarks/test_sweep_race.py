@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -93,10 +94,10 @@ def test_idle_and_repair_at_once_never_wait_for_each_other(cloud_ids: list[str])
 def test_control_in_another_order_they_do(cloud_ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an order PostgreSQL chooses one, now and then the same as ours: here it is always the worst one."""
 
-    def backwards(rows: QuerySet[Instance], **values: object) -> None:
+    def backwards(rows: QuerySet[Any], **values: object) -> None:
         with transaction.atomic():
             for key in rows.order_by("-pk").values_list("pk", flat=True):
-                Instance.objects.filter(pk=key).update(**values)
+                rows.model.objects.filter(pk=key).update(**values)
 
     monkeypatch.setattr(repairing, "_change", backwards)
     assert any(failures(cloud_ids, times=2) for _again in range(10))

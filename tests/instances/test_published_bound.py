@@ -169,7 +169,9 @@ def left_now(stage: Stage, *, lease_left: int) -> Instance:
     stage.agents_report()
     until = stage.now + lease_left * MINUTE
     Instance.objects.filter(pk=row.pk).update(lease_until=until)
-    books.trim_hold(Run.objects.get(instance=row), until, now=stage.now)
+    run = Run.objects.get(instance=row)
+    books.trim_hold(run, until, now=stage.now)
+    books.hold_until(run, until, who=None, now=stage.now)
     return fresh(row)
 
 

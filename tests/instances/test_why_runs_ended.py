@@ -79,7 +79,9 @@ def out_of_money_while_warned(stage: Stage, row: Instance) -> None:
     assert stage.wait(35, until=lambda: bool(events(row, "warned")))
     until = stage.now + 4 * MINUTE
     Instance.objects.filter(pk=row.pk).update(lease_until=until)
-    books.trim_hold(Run.objects.get(instance=row), until, now=stage.now)
+    run = Run.objects.get(instance=row)
+    books.trim_hold(run, until, now=stage.now)
+    books.hold_until(run, until, who=None, now=stage.now)
     no_more_money(stage, row)
 
 
