@@ -91,4 +91,4 @@ def _short(refused: Iterable[tuple[Enrollment, BudgetRefused]]) -> Iterator[str]
         needed[of] = needed.get(of, Decimal(0)) + refusal.verdict.needed_usd
         left[of] = refusal.verdict.left_usd
     for of, usd in needed.items():
-        yield _("%(name)s (%(usd)s are missing)") % {"name": of[1], "usd": rounded_up(usd - left[of])}
+        yield _("%(name)s (%(usd)s is missing)") % {"name": of[1], "usd": rounded_up(usd - left[of])}
