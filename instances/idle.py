@@ -135,6 +135,11 @@ def latest(*moments: float | None) -> float | None:
     return max((t for t in moments if t is not None), default=None)
 
 
+def last_used(facts: Facts) -> float | None:
+    """When it last worked or was touched by a person, whoever noted it."""
+    return latest(facts.last_active_at, facts.last_human_at)
+
+
 def patience(limits: Limits) -> float:
     """Seconds of silence after which the readings no longer count as readings. Never less than two reports take:
     else each round that falls between two would find a machine silent that reports on time."""
@@ -187,15 +192,16 @@ def _in_the_dark(facts: Facts, limits: Limits, now: float, cause: Cause, since: 
     silence counts, and none from before a keeping or a use that we do know of."""
     warn_from = max(since, facts.unheard_until or since) + most
     # A use that others saw (the second eye looks once a minute) counts until they can have looked again.
-    used = None if facts.last_active_at is None else facts.last_active_at + patience(limits)
-    warn_from = max(latest(warn_from, used, facts.kept_until) or warn_from, warn_from)
+    used = last_used(facts)
+    seen_until = None if used is None else used + patience(limits)
+    warn_from = max(latest(warn_from, seen_until, facts.kept_until) or warn_from, warn_from)
     if now <= warn_from:
         return Decision(Verdict.KEEP, cause, since, warn_from + limits.warn)
     return _warn_or_stop(facts, limits, now, Cause.BLIND, since, newer_than=warn_from, stop_from=warn_from)
 
 
 def _in_the_light(facts: Facts, limits: Limits, now: float, start: float) -> Decision:
-    used = max(latest(facts.last_active_at, facts.kept_until) or start, start)
+    used = max(latest(last_used(facts), facts.kept_until) or start, start)
     hung = facts.hung_since
     hung_until = hung + limits.hung if hung is not None and hung >= start else None
     if hung_until is not None and now < hung_until:
@@ -243,7 +249,7 @@ def warned_after(facts: Facts, decision: Decision, now: float) -> Facts:
         return replace(facts, warned_at=now, warned_until=latest(decision.stops_at, facts.warned_until))
     if decision.verdict is not Verdict.KEEP or facts.warned_at is None:
         return facts
-    used = latest(facts.last_active_at, facts.kept_until)
+    used = latest(last_used(facts), facts.kept_until)
     if decision.cause is Cause.BLIND and (used is None or used <= facts.warned_at):
         return facts
     return replace(facts, warned_at=None, warned_until=None)

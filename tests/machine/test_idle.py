@@ -214,6 +214,20 @@ UNASKED = [f.name for f in fields(Facts) if f.name != "done_at"]
 any_facts = st.builds(Facts, **dict.fromkeys(UNASKED, moments))
 seconds = st.integers(1, 9_000).map(float)
 any_limits = st.builds(Limits, seconds, seconds, seconds, seconds, seconds)
+# Facts that end in a stop would be rare among any facts: mostly long ago, warned, and lately heard or not at all.
+long_ago, lately = st.none() | st.integers(-20_000, -5_000).map(NOW.__add__), st.integers(-120, 0).map(NOW.__add__)
+ended_facts = any_facts | st.builds(
+    Facts,
+    running_since=st.just(NOW - 30_000),
+    last_active_at=long_ago,
+    last_human_at=long_ago,
+    hung_since=long_ago,
+    kept_until=long_ago,
+    warned_until=long_ago,
+    unheard_until=long_ago,
+    last_report_at=long_ago | lately,
+    warned_at=st.integers(-4_900, -1).map(NOW.__add__),
+)
 
 
 @settings(max_examples=600, deadline=None)
@@ -234,18 +248,36 @@ def test_never_stopped_unwarned_kept_or_used_since_the_warning(facts: Facts, lim
         assert NOW - max(t for t in (facts.last_active_at, facts.running_since) if t is not None) >= limits.quiet
 
 
+NEVER: set[Cause] = set()
+# A time in the future is a use, a promise, or a clock that was set back. What it says nothing of may still stop it:
+# nobody sees a hang in the dark, and that reports could not be heard is no use.
+STILL_STOPPED_AS = {
+    "running_since": NEVER,
+    "last_active_at": NEVER,
+    "last_human_at": NEVER,
+    "kept_until": NEVER,
+    "warned_at": NEVER,
+    "warned_until": NEVER,
+    "hung_since": {Cause.BLIND},
+    "unheard_until": {Cause.QUIET, Cause.HUNG},
+}
+USES_AND_PROMISES = ["last_active_at", "last_human_at", "kept_until", "warned_until"]
+
+
 @settings(max_examples=600, deadline=None)
-@given(
-    any_facts,
-    any_limits,
-    st.sampled_from([name for name in UNASKED if name != "last_report_at"]),
-    st.integers(1, 100_000),
-)
+@given(ended_facts, any_limits, st.sampled_from(sorted(STILL_STOPPED_AS)), st.integers(1, 100_000))
 def test_a_time_in_the_future_never_stops_anything(facts: Facts, limits: Limits, name: str, ahead: int) -> None:
     decision = decide(replace(facts, **{name: NOW + ahead}), limits, NOW)
-    # Blindness asks nothing of a hang: nobody has seen it.
-    blind = decision.cause is Cause.BLIND and name == "hung_since"
-    assert decision.verdict is not Verdict.STOP or blind
+    assert decision.verdict is not Verdict.STOP or decision.cause in STILL_STOPPED_AS[name]
+
+
+@settings(max_examples=600, deadline=None)
+@given(ended_facts, any_limits, st.sampled_from(USES_AND_PROMISES), st.integers(1, 100_000))
+def test_a_later_use_or_promise_never_ends_what_goes_on(facts: Facts, limits: Limits, name: str, more: int) -> None:
+    before = getattr(facts, name)
+    if before is None or decide(facts, limits, NOW).verdict is Verdict.STOP:
+        return
+    assert decide(replace(facts, **{name: before + more}), limits, NOW).verdict is not Verdict.STOP
 
 
 @settings(max_examples=300, deadline=None)
