@@ -54,8 +54,10 @@ def _missing(marker: str) -> str | None:
         return "PostgreSQL: set DATABASE_URL"
     if marker == "redis" and not os.environ.get("LAMPLIGHTER_TEST_REDIS_URL"):
         return "Redis: set LAMPLIGHTER_TEST_REDIS_URL"
-    if marker == "browser" and not (shutil.which("chromium") or shutil.which("google-chrome")):
-        return "Chromium: install it"
+    if marker == "browser":
+        from tests.browser import chromium_path  # here, so that a run without browser tests needs no Playwright
+
+        return None if chromium_path() else "Chromium: install it"
     if marker == "saml_idp" and not (shutil.which("php") and Path("/usr/share/simplesamlphp").is_dir()):
         return "SimpleSAMLphp: install simplesamlphp and php-cli"
     if marker == "ssh" and not shutil.which("ssh"):
@@ -111,7 +113,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    from tests.browser import chromium  # here, so that a run without browser tests needs no Playwright
+    from tests.browser import chromium  # here, for the same reason
 
     with chromium() as opened:
         yield opened
