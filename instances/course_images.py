@@ -84,6 +84,18 @@ def _naming(image: CourseImage, preset: Preset) -> dict[str, Any]:
     return {"image_id": image.image_id, "images": {**preset.images, **here}}
 
 
+def hand_on_or_delete(image: CourseImage) -> None:
+    """At the end of its course: to the next term that launches from it, or deleted. Under the caller's transaction;
+    nothing while a machine is about to begin with it, wherever that is: the closing comes again."""
+    _locked(image)
+    kept = CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT)
+    heir = heir_of(image)
+    if heir:
+        kept.update(course=heir)
+    elif not uses([image])[image.pk].launches:
+        kept.update(standing=Standing.DELETING)
+
+
 @transaction.atomic
 def request_delete(image: CourseImage) -> None:
     """Raises LaunchRefused while a preset names it, or a machine is about to begin with it."""
@@ -149,9 +161,10 @@ def _use(image: CourseImage, naming: Iterable[Preset], launches: int) -> Use:
 
 
 def heir_of(image: CourseImage) -> Course | None:
-    """The newest other course whose presets name it, copied from here: it needs the image when this one is closed."""
-    closing = Closing.objects.filter(called_off_at=None).values("course")
-    presets = Preset.objects.exclude(course=image.course).exclude(course__in=closing)
+    """The newest other course whose presets name it, copied from here: it needs the image when this one is closed. Also
+    one that is to be closed itself: people launch until then, and its closing hands the image on or deletes it."""
+    closed = Closing.objects.filter(finished_at__isnull=False).values("course")
+    presets = Preset.objects.exclude(course=image.course).exclude(course__in=closed)
     named = presets.filter(Q(image_id=image.image_id) | Q(**{f"images__{settings.AWS_REGION}": image.image_id}))
     newest = named.select_related("course").order_by("-course__starts_on", "-course__pk").first()
     return newest.course if newest and image.image_id else None

@@ -28,7 +28,7 @@ from instances.closing_steps import (
     step_of_copy,
     take_step,
 )
-from instances.course_images import heir_of
+from instances.course_images import hand_on_or_delete
 from instances.disk_rules import COSTS, Standing
 from instances.models import CourseImage, DiskSnapshot, Preset
 from instances.presets import change_preset
@@ -141,12 +141,7 @@ def _drop_image(closing_pk: int, image: CourseImage, now: datetime) -> None:
         elsewhere = {region: name for region, name in preset.images.items() if name != image.image_id}
         left = {"image_id": "" if preset.image_id == image.image_id else preset.image_id, "images": elsewhere}
         change_preset(preset, left, who=closing.who, now=now)  # writes only what is different
-    kept = CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT)
-    heir = heir_of(image)
-    if heir:
-        kept.update(course=heir)
-    else:
-        kept.update(standing=Standing.DELETING)
+    hand_on_or_delete(image)
 
 
 @transaction.atomic

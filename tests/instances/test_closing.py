@@ -274,6 +274,9 @@ def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: S
     next_term = Preset.objects.get(pk=stage.preset.pk)
     next_term.pk, next_term.course = None, stage.cast.other_course
     next_term.save()
+    last = LAST + timedelta(days=30)  # it is to be closed itself, and people launch until then
+    boss = stage.cast.foreign_instructor.user
+    closing.announce(stage.cast.other_course, last_day=last, keep_days=7, who=boss, now=stage.now)
     row = announce(stage)
     assert plan(row, stage.now).images == []
     stage.now = END
@@ -284,6 +287,46 @@ def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: S
     assert stage.preset.image_id == ""
     assert list(stage.cloud.disks.images_kept) == [image.image_id]
     assert not closing_statement.images_there(stage.cast.course).exists()
+
+
+def test_of_two_courses_that_end_together_the_last_one_deletes_their_image(stage: Stage) -> None:
+    who = stage.cast.instructor
+    stage.now = END - timedelta(hours=30)
+    image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
+    rounds(stage, 3)
+    image.refresh_from_db()
+    course_images.make_default(image, [stage.preset], who=who.user, now=stage.now)
+    beside = Preset.objects.get(pk=stage.preset.pk)
+    beside.pk, beside.course = None, stage.cast.other_course
+    beside.save()
+    announce(stage)
+    boss = stage.cast.foreign_instructor.user
+    closing.announce(stage.cast.other_course, last_day=LAST, keep_days=5, who=boss, now=stage.now)
+    stage.now = END
+    rounds(stage, 9)
+    image.refresh_from_db()
+    assert image.standing == Standing.DELETED
+    assert stage.cloud.disks.images_kept == {}
+
+
+def test_an_image_stays_while_a_machine_is_about_to_begin_with_it(stage: Stage) -> None:
+    who = stage.cast.instructor
+    stage.now = END - timedelta(hours=30)
+    image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
+    rounds(stage, 3)
+    image.refresh_from_db()
+    announce(stage)
+    waits = Instance.objects.get(owner=who)
+    where = {"course": stage.cast.other_course, "state": State.REQUESTED, "cloud_id": "", "image_id": image.image_id}
+    Instance.objects.filter(pk=waits.pk).update(**where)
+    later = END + timedelta(days=1)
+    closing_round._images(Closing.objects.get(), stage.cloud, later)
+    image.refresh_from_db()
+    assert image.standing == Standing.KEPT
+    Instance.objects.filter(pk=waits.pk).update(state=State.FAILED)
+    closing_round._images(Closing.objects.get(), stage.cloud, later)
+    image.refresh_from_db()
+    assert image.standing == Standing.DELETING
 
 
 # ------------------------------------------------------------------ announced, moved, called off
