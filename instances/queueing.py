@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError
 from cloud.prices import facts_of
 from cloud.quotas import QuotaName, quota_of
+from instances.halts import Halt
 from instances.models import Instance, InstanceEvent
 from instances.moves import move, tell
 from instances.notices import staff_address
@@ -32,6 +33,15 @@ def in_queue() -> QuerySet[Instance]:
     return Instance.objects.filter(waiting).order_by("queued_at", "pk")
 
 
+def in_its_way(machine: Instance) -> QuerySet[Instance]:
+    """The queue as it binds this machine, with itself: that of its account, as another one's quota is no hindrance.
+    Who is halted keeps the place, and holds nobody up meanwhile."""
+    halts = Halt.objects.filter(lifted_at=None)
+    halted = Q(Exists(halts.filter(course=None))) | Q(Exists(halts.filter(course=OuterRef("course"))))
+    at_rest = Q(state=State.REQUESTED) & halted & ~Q(pk=machine.pk)
+    return in_queue().filter(account=machine.account_id).exclude(at_rest)
+
+
 def waiting_of(machine: Instance) -> Waiting:
     waits_for = WaitsFor(machine.queued_for or WaitsFor.CAPACITY)
     return Waiting(machine.pk, frozenset(value[0] for value in machine.wanted), waits_for, machine.spot)
@@ -40,8 +50,7 @@ def waiting_of(machine: Instance) -> Waiting:
 def lanes_ahead(machine: Instance) -> Lanes:
     """What others wait for already, for somebody who comes now."""
     found: frozenset[str] = frozenset()
-    same = in_queue().filter(account=machine.account_id)  # another account's quota is no hindrance here
-    for one in same.only("wanted", "queued_for", "queued_at", "spot").exclude(pk=machine.pk):
+    for one in in_its_way(machine).only("wanted", "queued_for", "queued_at", "spot").exclude(pk=machine.pk):
         found |= lanes(waiting_of(one))
     return found
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from instances.models import Instance
 from instances.queue_rules import LONGEST, Estimate, Past, ahead_of, estimate
-from instances.queueing import in_queue, waiting_of
+from instances.queueing import in_its_way, waiting_of
 from instances.states import State
 
 LATELY = timedelta(days=14)
@@ -35,10 +35,7 @@ def standing_of(machine: Instance, now: datetime) -> Standing | None:
     """None: not in the queue. Two queries."""
     if not waits(machine) or machine.queued_at is None:
         return None
-    waiting = [
-        waiting_of(one)
-        for one in in_queue().filter(account=machine.account_id).only("wanted", "queued_for", "queued_at", "spot")
-    ]
+    waiting = [waiting_of(one) for one in in_its_way(machine).only("wanted", "queued_for", "queued_at", "spot")]
     place = ahead_of(waiting_of(machine), waiting) + 1
     ends = machine.queued_at + LONGEST
     return Standing(place, machine.queued_at, ends, machine.next_try_at, estimate(_past(machine, now)))

@@ -38,6 +38,9 @@ class _Round:
 
     def serve(self, machine: Instance) -> None:
         """Blocks first: whatever goes wrong with this one, nobody overtakes it."""
+        if machine.state == State.REQUESTED and {None, machine.course_id} & self.halted:
+            self._let_go(machine)  # else it keeps its place, and those behind need not wait for the halt's end
+            return
         before, mine = self._blocked.get(machine.account_id, frozenset()), machine.account_id
         self._blocked[mine] = before | lanes(waiting_of(machine))
         if machine.state == State.LAUNCHING or self._let_go(machine):
@@ -56,9 +59,8 @@ class _Round:
             self._blocked[mine] = before | lanes(waiting_of(machine))
 
     def _is_due(self, machine: Instance) -> bool:
-        stopped = {None, machine.course_id} & self.halted
         late = self.asked and time.monotonic() - self.began >= ASKING_SECONDS
-        return not stopped and not late and self.asked < AT_ONCE and (machine.next_try_at or self.now) <= self.now
+        return not late and self.asked < AT_ONCE and (machine.next_try_at or self.now) <= self.now
 
     def _let_go(self, machine: Instance) -> bool:
         why = who_and_when(

@@ -14,6 +14,8 @@ from instances.queue_rules import LONGEST
 from instances.standing import standing_of
 from instances.steps import Mark, steps
 from instances.sweeps.queueing import _Round
+from spend.models import Budget
+from spend.opening import open_budgets
 from tests.instances.conftest import Stage, check_books, events, fresh, held
 
 BUSY = Transient("busy", code="RequestLimitExceeded")
@@ -234,6 +236,50 @@ def test_while_the_course_is_halted_nobody_is_served_and_nobody_loses_a_place(st
     Halt.objects.filter(pk=halt.pk).update(lifted_at=stage.now)
     minutes(stage, 1)
     assert fresh(row).cloud_id
+
+
+def in_the_other_course(stage: Stage) -> tuple[Preset, Enrollment]:
+    cast, preset = stage.cast, Preset.objects.get(pk=stage.preset.pk)
+    cast.other_course.starts_on, cast.other_course.ends_on = cast.course.starts_on, cast.course.ends_on
+    cast.other_course.save()
+    preset.pk, preset.course, preset.per_person = None, cast.other_course, 2
+    preset.save()
+    who = cast.foreign_instructor.user
+    sponsor = Budget.objects.get(parent=None)
+    usd = {"course_usd": Decimal(500), "team_usd": Decimal(200), "person_usd": Decimal(100)}
+    open_budgets(cast.other_course, **usd, sponsor=sponsor, why="spring", who=who, now=stage.now)
+    return preset, cast.foreign_instructor
+
+
+def test_a_halted_course_holds_no_other_course_up(stage: Stage) -> None:
+    stage.cloud.fill()
+    first = waiting(stage)
+    preset, who = in_the_other_course(stage)
+    behind = services.request_launch(who, preset, who=who.user, now=stage.now)
+    services.launch(behind.pk, cloud=stage.cloud, now=stage.now)
+    assert standing_of(fresh(behind), stage.now).place == 2
+    halt = Halt.objects.create(course=first.course, reach="idle", why="a leak", who=None, at=stage.now)
+    assert standing_of(fresh(behind), stage.now).place == 1
+    assert standing_of(fresh(first), stage.now).place == 1
+    stage.cloud.empty()
+    minutes(stage, 2)
+    assert fresh(behind).cloud_id
+    newcomer = services.request_launch(who, preset, who=who.user, now=stage.now)
+    services.launch(newcomer.pk, cloud=stage.cloud, now=stage.now)
+    assert fresh(newcomer).cloud_id
+    assert fresh(first).state == "requested"
+    Halt.objects.filter(pk=halt.pk).update(lifted_at=stage.now)
+    minutes(stage, 2)
+    assert fresh(first).cloud_id
+
+
+def test_who_left_a_halted_course_loses_the_place(stage: Stage) -> None:
+    stage.cloud.fill()
+    row = waiting(stage)
+    Halt.objects.create(course=row.course, reach="idle", why="a leak", who=None, at=stage.now)
+    Enrollment.objects.filter(pk=row.owner_id).update(status=EnrollmentStatus.DROPPED)
+    minutes(stage, 1)
+    assert fresh(row).state == "failed"
 
 
 # ------------------------------------------------------------------ quota and account
