@@ -158,20 +158,22 @@ def _keep_copy_and_delete(request: HttpRequest, machine: Instance) -> bool:
 @signed_in
 @never_cache
 def restore(request: HttpRequest, slug: str, copy_id: int) -> HttpResponse:
-    """What a new machine from this copy costs, and the button."""
+    """What a new machine from this copy costs, and the button; of its old preset, or of any other that is offered."""
     enrollment, now = enrollment_in(request.user, slug), timezone.now()
     found = get_object_or_404(DiskSnapshot.objects.select_related("instance__preset"), owner=enrollment, pk=copy_id)
-    preset = found.instance.preset
-    refused = ""
-    if request.method == "POST":
-        try:
+    preset, refused = found.instance.preset, ""
+    try:
+        preset = _preset(found.instance, request.POST.get("preset") or request.GET.get("preset") or preset.slug)
+        if request.method == "POST":
             machine = request_restore(found, preset, who=person(request), now=now)
-        except (LaunchRefused, BudgetRefused) as error:
-            refused = str(error)
-        else:
             send_after_commit(tasks.launch, machine.pk)
             return redirect("machine", machine.slug)
-    return confirm_page(request, enrollment, preset, now, refused=refused, copy=found)
+    except (LaunchRefused, BudgetRefused) as error:
+        refused = str(error)
+    preset.disk_gb = max(preset.disk_gb, found.instance.disk_gb)  # its files must fit
+    others = quotes_for(enrollment, enrollment.course.presets.filter(enabled=True).exclude(pk=preset.pk), now)
+    offered = [quote for quote in others if not quote.refusal]
+    return confirm_page(request, enrollment, preset, now, refused=refused, copy=found, others=offered)
 
 
 @require_POST

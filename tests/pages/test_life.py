@@ -1,14 +1,16 @@
 """Restart, another kind, copies and restore as a student clicks them; and the staff's page of disks."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 
-from instances import services, snapshots
+from instances import closing, services, snapshots
 from instances.disk_rules import Standing
 from instances.models import DiskPolicy, DiskSnapshot, Instance, Preset
 from tests.instances.conftest import HOUR, Stage, fresh
+from tests.instances.test_queue import other_preset
 from tests.pages.conftest import signed_in
 from tests.pages.test_course_home import text_of
 
@@ -125,6 +127,46 @@ def test_a_copy_is_restored_for_what_the_page_says_and_deleted_with_one_click(to
     client.post(delete)
     one.refresh_from_db()
     assert one.standing == Standing.DELETING
+
+
+def test_a_copy_whose_preset_is_offered_no_more_is_restored_as_another_kind(today: Stage) -> None:
+    one = kept(today, stopped(today))
+    other = other_preset(today, "second", "g4dn.xlarge")
+    Preset.objects.filter(pk=one.instance.preset_id).update(enabled=False)
+    Preset.objects.filter(pk=other.pk).update(name="Second", disk_gb=8)
+    client = signed_in(today.cast.student.user)
+    where = reverse("copy_restore", args=["dl19", one.pk])
+    page = client.get(where).content.decode()
+    assert "is not offered at the moment" in page
+    assert '<a href="?preset=second">Second</a>' in page
+    asked = text_of(client.get(f"{where}?preset=second").content.decode())
+    assert "Launch Second?" in asked
+    assert f"Its disk, {one.instance.disk_gb} GB" in asked  # its files must fit
+    client.post(where, {"preset": "second"})
+    new = Instance.objects.get(restored_from=one)
+    assert (new.preset.slug, new.disk_gb) == ("second", one.instance.disk_gb)
+
+
+def test_a_preset_of_another_course_is_none_to_restore_as(today: Stage) -> None:
+    one = kept(today, stopped(today))
+    theirs = other_preset(today, "theirs", "g4dn.xlarge")
+    Preset.objects.filter(pk=theirs.pk).update(course=today.cast.other_course)
+    client = signed_in(today.cast.student.user)
+    answer = client.post(reverse("copy_restore", args=["dl19", one.pk]), {"preset": "theirs"})
+    assert answer.status_code == 409
+    assert "This preset does not exist" in answer.content.decode()
+    assert not Instance.objects.filter(restored_from=one).exists()
+
+
+def test_a_copy_says_how_long_it_is_kept_only_while_its_course_is_being_closed(today: Stage) -> None:
+    one = kept(today, stopped(today))
+    DiskSnapshot.objects.filter(pk=one.pk).update(keep_until=today.now + timedelta(days=90))
+    home = reverse("course_home", args=["dl19"])
+    client = signed_in(today.cast.student.user)
+    assert "Kept until" not in client.get(home).content.decode()
+    day = today.cast.course.ends_on + timedelta(days=60)
+    closing.announce(today.cast.course, last_day=day, keep_days=7, who=today.cast.instructor.user, now=today.now)
+    assert "Kept until" in client.get(home).content.decode()
 
 
 def test_staff_see_what_disks_and_copies_cost_and_set_the_policy(today: Stage) -> None:
