@@ -27,8 +27,7 @@ def hold_snapshot(snapshot: DiskSnapshot, *, who: User | None, now: datetime) ->
 
 
 def copy_to_its_end(snapshot: DiskSnapshot, now: datetime) -> Want:
-    """From its beginning to the end of the course, or until it is deleted by the course's closing, beyond what is
-    posted."""
+    """From its beginning to the end of the course, or until the course's closing deletes it, beyond what is posted."""
     why = _("Copy of the disk of %(machine)s to the end of the course") % {"machine": snapshot.instance.slug}
     return Want(snapshot.key, _usd_to_its_end(snapshot, now), why)
 
@@ -41,7 +40,9 @@ def trim_snapshot(snapshot: DiskSnapshot, *, now: datetime) -> None:
 
 def _usd_to_its_end(snapshot: DiskSnapshot, now: datetime) -> Decimal:
     began = snapshot.metered_until or snapshot.since or now
-    end = snapshot.keep_until or course_end(dates_for(snapshot.owner, snapshot.course))
+    last = course_end(dates_for(snapshot.owner, snapshot.course))
+    # A closing keeps it beyond the last day; once that is called off, a later last day is what counts.
+    end = max(last, snapshot.keep_until or last)
     return usd_for(snapshot.usd_hour, (end - began).total_seconds())
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from courses.models import Course, Enrollment, User
@@ -18,7 +18,7 @@ from spend.refusals import BudgetRefused, rounded_up
 from spend.services import budget_of, hold_together
 
 _DISKS = Q(disk_settled_at=None) & (Q(disk_since__isnull=False) | Q(state__in=(State.REQUESTED, State.LAUNCHING)))
-_COPIES = Q(settled_at=None, keep_until=None, standing__in=(Standing.WANTED, Standing.PENDING, Standing.KEPT))
+_COPIES = Q(settled_at=None, standing__in=(Standing.WANTED, Standing.PENDING, Standing.KEPT))
 _NAMED = 5
 
 
@@ -51,14 +51,20 @@ def hold_longer(line: Enrollment, *, who: User, now: datetime) -> None:
 def hold_course_longer(course: Course, *, who: User, now: datetime) -> None:
     """Everybody's, after the course's dates were changed in the same transaction: all of it or nothing. Raises
     BudgetRefused, which names who cannot pay."""
-    # All lines, as whoever clicks now takes an own one first, and reads the dates after it.
+    # All lines, as whoever clicks now takes an own one first, and reads the dates after it. Then all that is paid for,
+    # before the first one's money: the meter and a "keep" have their machine and wait for the sponsor's budget.
     list(Enrollment.objects.select_for_update(no_key=True).filter(course=course).order_by("pk").values_list("pk"))
-    disks = Instance.objects.filter(_DISKS, course=course).values("owner")
-    copies = DiskSnapshot.objects.filter(_COPIES, course=course).values("owner")
-    owners = Enrollment.objects.filter(Q(pk__in=disks) | Q(pk__in=copies)).order_by("pk")
+    disks = set(_owners_of(Instance.objects.filter(_DISKS, course=course)))
+    copies = set(_owners_of(DiskSnapshot.objects.filter(_COPIES, course=course)))
+    owners = Enrollment.objects.filter(pk__in=disks | copies).order_by("pk")
     refused = [(line, refusal) for line in owners if (refusal := _refusal(line, who, now))]
     if refused:
         raise BudgetRefused(_too_dear(refused))
+
+
+def _owners_of(rows: QuerySet[Instance] | QuerySet[DiskSnapshot]) -> list[int]:
+    """Their keys, and the rows locked."""
+    return list(rows.select_for_update(no_key=True).order_by("pk").values_list("owner_id", flat=True))
 
 
 def _refusal(line: Enrollment, who: User, now: datetime) -> BudgetRefused | None:

@@ -4,10 +4,11 @@ from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from courses.models import Course, Enrollment
 from instances.books import disk_segment, run_segments, unposted_usd
+from instances.closing_records import Closing
 from instances.disk_books import snapshot_segment
 from instances.disk_rules import COSTS, Standing
 from instances.models import DiskSnapshot, Instance, Preset, Run, StrayMachine, SweepBeat
@@ -41,9 +42,12 @@ def repaired_since(moment: datetime) -> bool:
 
 
 def copies_of(enrollment: Enrollment, machine: Instance | None = None) -> list[DiskSnapshot]:
-    """The person's copies that are there or on their way, and what was lost of them; or of one machine."""
+    """The person's copies that are there or on their way, and what was lost of them; or of one machine. Each with
+    `is_to_go`: its course is being closed, and it is deleted at its `keep_until`."""
     there = Q(standing__in=COSTS | {Standing.WANTED, Standing.LOST})
+    closing = Closing.objects.filter(course=OuterRef("course"), called_off_at=None, finished_at=None)
     mine = DiskSnapshot.objects.filter(there, owner=enrollment).select_related("instance__preset")
+    mine = mine.annotate(is_to_go=Exists(closing))
     return list(mine.filter(instance=machine) if machine else mine)
 
 

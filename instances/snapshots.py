@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 Why = DiskSnapshot.Why
 Kind = InstanceEvent.Kind
 _WITH_DISK = (State.RUNNING, State.STOPPED)
+# Its machine is deleted once it is complete; of one that is deleted itself nothing is to come.
+THEN_GONE = Q(then_delete=True, standing__in=(Standing.WANTED, Standing.PENDING, Standing.KEPT))
 _CLOCKS_DIFFER = timedelta(seconds=60)  # at most; an asking is repeated after minutes only
 
 
@@ -47,7 +49,7 @@ def request_snapshot(
 ) -> DiskSnapshot:
     """Row, hold and event of a copy. Raises SnapshotRefused or BudgetRefused. One at a time: asked twice, the same.
 
-    `keep_until`: it is held for, and kept, until then, and not to the end of the course.
+    `keep_until`: it is held for, and kept, until then, beyond the end of the course.
     """
     # Then read: what is joined to a lock that waited is as it was before, and the course's last day may be a later one.
     list(Instance.objects.select_for_update(no_key=True).filter(pk=instance.pk).values_list("pk"))
@@ -121,12 +123,9 @@ def request_archive(instance: Instance, *, why: str, who: User | None, now: date
 
 def keep_machine(instance: Instance, *, who: User | None, now: datetime) -> None:
     """Its owner starts it again: a copy that is being made stays a copy, and the machine is not deleted after it."""
-    meant = instance.snapshots.filter(then_delete=True, standing__in=(*_WAY, Standing.KEPT))
+    meant = instance.snapshots.filter(THEN_GONE)
     if meant.update(then_delete=False, go_on_as=None):
         tell(instance, Kind.DISK, reason=_("Started again, so it is not deleted"), who=who, now=now)
-
-
-_WAY = (Standing.WANTED, Standing.PENDING)
 
 
 def locked_copy(pk: int) -> DiskSnapshot:
@@ -144,7 +143,8 @@ def request_delete(snapshot: DiskSnapshot, *, who: User | None, now: datetime, r
         there = DiskSnapshot.objects.filter(
             ~Exists(_to_begin_with_it()), pk=snapshot.pk, standing=Standing.KEPT, go_on_as=None
         )
-        if not there.update(standing=Standing.DELETING, reason=reason):
+        # Nothing is to come of it any more: its machine stays, and may be archived again.
+        if not there.update(standing=Standing.DELETING, reason=reason, then_delete=False):
             return False
         told = reason or _("A copy of the disk is deleted")
         tell(snapshot.instance, Kind.DISK, reason=told, who=who, now=now, facts={"snapshot": snapshot.slug})
@@ -197,7 +197,7 @@ def adopt(snapshot: DiskSnapshot, view: SnapshotView, *, now: datetime) -> None:
 def fail(snapshot: DiskSnapshot, reason: str, *, now: datetime) -> bool:
     """Nothing was made, nothing is charged, and nothing is deleted after it."""
     with transaction.atomic():
-        mine = DiskSnapshot.objects.filter(pk=snapshot.pk, standing__in=_WAY)
+        mine = DiskSnapshot.objects.filter(pk=snapshot.pk, standing__in=(Standing.WANTED, Standing.PENDING))
         values = {"standing": Standing.FAILED, "reason": reason[:300], "since": None, "calling_until": None}
         if not mine.update(**values, then_delete=False, go_on_as=None, settled_at=now):
             return False

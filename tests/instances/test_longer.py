@@ -3,22 +3,24 @@
 import time
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from courses import course_settings
 from courses.models import Enrollment
-from instances import books, requesting, snapshots
+from instances import books, longer, requesting, snapshots
 from instances.launch_rules import course_end
 from instances.limits import Limits
 from instances.longer import hold_course_longer
 from instances.models import DiskSnapshot, Instance
 from instances.overriding import set_limits
 from spend.models import Budget, Hold
-from spend.services import BudgetRefused, budget_of, set_amount
+from spend.services import BudgetRefused, budget_of, hold_together, lock_path, set_amount
 from tests.instances.conftest import Stage, check_books, fresh
-from tests.race import race
+from tests.race import PAUSE, SOON, Outcome, after, race
 
 
 def make_longer(stage: Stage, days: int = 28) -> None:
@@ -94,6 +96,22 @@ def test_a_shared_budget_is_named_once_with_what_all_who_share_it_need(stage: St
     assert root.name not in str(refused.value)
 
 
+def test_an_archive_of_a_closing_that_was_called_off_is_held_for_longer_too(stage: Stage) -> None:
+    row = stage.stop(stage.running())
+    stage.repair()
+    until = course_end(books.dates_of(row.course)) + timedelta(days=6)
+    who, why = stage.cast.instructor.user, DiskSnapshot.Why.CLOSING
+    copy = snapshots.request_snapshot(fresh(row), why=why, who=who, now=stage.now, keep_until=until)
+    snapshots.take(copy.pk, cloud=stage.cloud, now=stage.now)
+    stage.wait(130, step=10)
+    before = Hold.objects.get(key=copy.key).amount_usd
+    make_longer(stage, days=3)
+    assert Hold.objects.get(key=copy.key, closed_at=None).amount_usd == before  # it is kept for longer anyway
+    make_longer(stage, days=90)
+    copy.refresh_from_db()
+    assert is_whole(reaches(copy.key, copy.usd_hour, copy.metered_until))
+
+
 # ------------------------------------------------------------------ at the same moment
 def launched_while_it_becomes_longer(stage: Stage) -> timedelta:
     def longer() -> None:
@@ -127,3 +145,41 @@ def test_control_read_together_with_the_lock_the_day_is_the_old_one(
 
     monkeypatch.setattr(requesting, "locked", joined)
     assert launched_while_it_becomes_longer(stage) < -timedelta(days=27)
+
+
+# ------------------------------------------------------------------ beside who has a machine and waits for the money
+def keeps_while_it_becomes_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+    """The one whose machine comes last has it in hand, and waits for the sponsor's budget."""
+    last = sorted((stage.running(), stage.running(stage.cast.other_student)), key=lambda row: row.owner_id)[-1]
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        held = hold_together(*args, **named)
+        time.sleep(PAUSE)
+        return held
+
+    def meter() -> None:
+        with transaction.atomic():
+            Instance.objects.select_for_update(no_key=True).get(pk=last.pk)
+            time.sleep(SOON + PAUSE / 2)
+            lock_path(budget_of(last.owner))
+
+    monkeypatch.setattr(longer, "hold_together", slowly)
+    return race([partial(after, SOON, partial(make_longer, stage)), meter])
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_it_in_a_circle(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = keeps_while_it_becomes_longer(stage, monkeypatch)
+    assert [one.error for one in outcomes] == [None, None]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_control_with_one_owner_after_the_other_they_do(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlocked(rows: Any) -> list[int]:
+        return list(rows.values_list("owner_id", flat=True))
+
+    monkeypatch.setattr(longer, "_owners_of", unlocked)
+    outcomes = keeps_while_it_becomes_longer(stage, monkeypatch)
+    assert any("deadlock" in str(one.error) for one in outcomes)
