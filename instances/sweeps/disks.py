@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud, CloudError
@@ -204,7 +204,8 @@ def _copy_tonight(machine: Instance, *, now: datetime) -> None:
 
 def _unused(now: datetime) -> QuerySet[Instance]:
     days = DiskPolicy.objects.filter(archive_days__gt=0).values_list("course", flat=True)
-    machines = Instance.objects.filter(state=State.STOPPED, course__in=days).exclude(snapshots__then_delete=True)
+    leaving = DiskSnapshot.objects.filter(snapshots.THEN_GONE, instance=OuterRef("pk"))
+    machines = Instance.objects.filter(~Exists(leaving), state=State.STOPPED, course__in=days)
     return machines.select_related("owner", "course__disk_policy")
 
 

@@ -323,6 +323,17 @@ def test_who_starts_it_after_the_warning_keeps_the_disk(stage: Stage) -> None:
     assert not DiskSnapshot.objects.exists()
 
 
+def test_a_disk_whose_copy_was_deleted_before_it_is_archived_all_the_same(stage: Stage) -> None:
+    DiskPolicy.objects.create(course=stage.cast.course, archive_days=14, archive_warn_days=3)
+    row = stage.stop(stage.running())
+    stage.repair()
+    copy = snapshots.request_archive(fresh(row), why=DiskSnapshot.Why.KEPT, who=None, now=stage.now)
+    DiskSnapshot.objects.filter(pk=copy.pk).update(standing=Standing.KEPT)  # its round died here
+    assert snapshots.request_delete(copy, who=row.owner.user, now=stage.now)
+    disks(stage.cloud, stage.now + timedelta(days=15))
+    assert fresh(row).archive_warned_at
+
+
 def test_a_round_asks_aws_nothing_while_copies_only_lie_there(stage: Stage) -> None:
     ask(stage, stopped(stage))
     stage.wait(2)
