@@ -51,7 +51,8 @@ def keep_alive(instance: Instance, *, hours: float, who: User | None, now: datet
             books.hold_until(leased.run, lease_until, who=who, now=now)
         except BudgetRefused as error:
             raise _cannot_keep(machine, error, now) from error
-        extend(machine, lease_until, kept_until=until, warned_at=None, warned_until=None, leaving_at=None)
+        over = dict.fromkeys(("warned_at", "warned_until", "leaving_at"))
+        extend(machine, lease_until, kept_until=until, last_human_at=now, **over)  # who keeps it on was there
         said = _("Kept until %(time)s, by the link in the mail") if by_link else _("Kept until %(time)s")
         facts = {"hours": hours, "until": until.isoformat(), "by_link": by_link}
         reason = said % {"time": clock(machine.course, until, now)}

@@ -45,7 +45,8 @@ def take_report(instance: Instance, report: Report, *, now: datetime) -> None:
     judged = seconds >= SHORTEST_WINDOW  # a shorter look is gathered into the next one
     facts = _observed(instance, report, base if same_boot else {}, seconds if judged else None, now)
     same = Instance.objects.filter(pk=instance.pk, last_report_at=instance.last_report_at)
-    same = same.filter(last_active_at=instance.last_active_at)  # the gateway's note of a person must stand
+    # The gateway's note of a person must stand, and a "keep".
+    same = same.filter(last_active_at=instance.last_active_at, last_human_at=instance.last_human_at)
     # What its student wants to wait for may change meanwhile: the end of something else is then none.
     same = same.filter(awaited=instance.awaited, run_number=instance.run_number)
     new = {

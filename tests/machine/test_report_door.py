@@ -97,6 +97,14 @@ def test_what_the_gateway_saw_of_a_person_stands_and_reaches_the_machine(story: 
     assert answer(row, now=at(180))["human_seconds_ago"] == 61
 
 
+def test_who_keeps_it_on_while_a_report_is_taken_was_there_all_the_same(story: Story) -> None:
+    story.minute()
+    report = replace(story.report, uptime_s=120)
+    Instance.objects.update(last_human_at=at(119))
+    take_report(story.machine, report, now=at(120))
+    assert Instance.objects.get().last_human_at == at(119)
+
+
 def test_a_keeping_reaches_the_machine(machine: Instance) -> None:
     machine.kept_until = at(3600)
     assert answer(machine, now=at(0))["kept_seconds_left"] == 3600

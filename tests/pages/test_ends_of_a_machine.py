@@ -211,6 +211,20 @@ def test_the_end_stops_it_with_the_reason_though_it_was_kept(today: Stage) -> No
     assert row.reason.startswith("Stopped, as asked: python3 (4711) ended at")
 
 
+def test_who_keeps_it_on_after_the_end_is_believed(today: Stage) -> None:
+    """Its agent saves before it tells of the end: a minute or more in which its page still waits."""
+    row = today.running()
+    heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
+    choose(row, "p:4711:99")
+    now = timezone.now()
+    services.keep_alive(fresh(row), hours=8, who=row.owner.user, now=now)
+    Instance.objects.filter(pk=row.pk).update(done_at=now - timedelta(seconds=40))
+    sweeps.idle(today.cloud, now + timedelta(seconds=30))
+    assert fresh(row).state == "running"
+    page = signed_in(row.owner.user).get(reverse("machine", args=[row.slug])).content.decode()
+    assert "It stops when this has ended" not in page
+
+
 def test_the_mail_of_a_stop_says_the_reason_the_money_and_how_to_start_again(today: Stage) -> None:
     row, _token = warned(today)
     mail.outbox.clear()
