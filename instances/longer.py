@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from courses.models import Course, Enrollment, User
 from instances import books, disk_books
+from instances.called_off import UNANSWERED
 from instances.disk_rules import Standing
 from instances.models import DiskSnapshot, Instance
 from instances.states import State
@@ -17,7 +18,9 @@ from spend.models import Level
 from spend.refusals import BudgetRefused, rounded_up
 from spend.services import budget_of, hold_together
 
-_DISKS = Q(disk_settled_at=None) & (Q(disk_since__isnull=False) | Q(state__in=(State.REQUESTED, State.LAUNCHING)))
+# There, on the way, or perhaps: of a launch that was called off before AWS answered, a disk may turn up.
+_TO_BE = Q(state__in=(State.REQUESTED, State.LAUNCHING)) | UNANSWERED
+_DISKS = Q(disk_settled_at=None) & (Q(disk_since__isnull=False) | _TO_BE)
 _COPIES = Q(settled_at=None, standing__in=(Standing.WANTED, Standing.PENDING, Standing.KEPT))
 _NAMED = 5
 

@@ -11,7 +11,8 @@ from django.db import transaction
 
 from courses import course_settings
 from courses.models import Enrollment
-from instances import books, longer, requesting, snapshots
+from instances import books, longer, requesting, services, snapshots
+from instances.called_off import unanswered
 from instances.launch_rules import course_end
 from instances.limits import Limits
 from instances.longer import hold_course_longer
@@ -57,6 +58,15 @@ def test_disks_of_all_states_and_their_copies_are_held_for_to_the_new_last_day(s
     copy.refresh_from_db()
     assert is_whole(reaches(copy.key, copy.usd_hour, copy.metered_until))
     check_books()
+
+
+def test_a_launch_that_was_called_off_before_aws_answered_may_leave_a_disk(stage: Stage) -> None:
+    row = stage.click_launch()
+    Instance.objects.filter(pk=row.pk).update(state="launching", asked_at=stage.now)
+    assert services.request_stop(fresh(row), reason="not now", who=row.owner.user, now=stage.now)
+    assert unanswered(fresh(row))
+    make_longer(stage)
+    assert is_whole(disk_reaches(row))
 
 
 def test_a_later_last_day_of_one_person_holds_their_copies_longer_too(stage: Stage) -> None:
