@@ -21,6 +21,7 @@ from instances.idle import Cause, Decision, Limits, Verdict, decide
 from instances.launch_rules import course_end, usd_for
 from instances.models import Instance, Run
 from instances.offers import Keep, keeps
+from instances.silence import is_excused
 from instances.states import ENDED, LIVE, State
 from instances.verdict import present
 from instances.words import sentence
@@ -122,7 +123,7 @@ def cards(machines: QuerySet[Instance], now: datetime) -> list[Card]:
 
 def card_of(machine: Instance, now: datetime) -> Card:
     """One query, one more if it is silent."""
-    return card(machine, machine.runs.filter(ended_at=None), now, lambda: unheard_until(now))
+    return card(machine, machine.runs.filter(ended_at=None), now, cache(lambda: unheard_until(now)))
 
 
 def card(machine: Instance, open_runs: Iterable[Run], now: datetime, unheard: Callable[[], datetime | None]) -> Card:
@@ -130,13 +131,14 @@ def card(machine: Instance, open_runs: Iterable[Run], now: datetime, unheard: Ca
     running = run if machine.state == State.RUNNING else None
     rule = in_force_for(machine, now)
     decision = _decided(machine, running, rule.limits, now, unheard) if running else None
+    excused = decision is not None and is_excused(machine, decision, rule.limits, unheard, now)
     return Card(
         machine=machine,
         run=run,
         facts=type_facts_of(machine.instance_type) if machine.instance_type else None,
         decision=decision,
-        stops_at=_stops_at(machine, decision, now),
-        words=_words(machine, running, decision, now),
+        stops_at=_stops_at(machine, decision, now, excused=excused),
+        words=_words(machine, running, decision, now, excused=excused),
         run_usd=sum((cost(s, now) for s in books.run_segments(run)), Decimal(0)) if run else Decimal(0),
         keeps=keeps(machine, now) if running else (),
         rule_name=rule.name,
@@ -154,17 +156,19 @@ def _decided(
     return decide(replace(facts, unheard_until=seconds_of(unheard())), limits, now.timestamp())
 
 
-def _stops_at(machine: Instance, decision: Decision | None, now: datetime) -> datetime | None:
+def _stops_at(machine: Instance, decision: Decision | None, now: datetime, *, excused: bool) -> datetime | None:
     """If nothing else happens; never in the past: then the next sweep stops it. A lease that cannot be paid for ends
-    it earlier than idleness."""
+    it earlier than idleness; while nobody can be heard, it is all that ends it."""
     if decision is None or decision.stops_at is None:
         return None
     idle = datetime.fromtimestamp(decision.stops_at, UTC)
-    paid = machine.lease_until if machine.unfunded_at and machine.lease_until else idle
-    return max(now, min(idle, paid))
+    paid = machine.lease_until or idle
+    if excused:
+        return max(now, paid)
+    return max(now, min(idle, paid) if machine.unfunded_at else idle)
 
 
-def _words(machine: Instance, run: Run | None, decision: Decision | None, now: datetime) -> str:
+def _words(machine: Instance, run: Run | None, decision: Decision | None, now: datetime, *, excused: bool) -> str:
     if unanswered(machine):
         return unanswered_words(machine, lambda at: viewer_clock(at, now))
     if decision is None or run is None:
@@ -179,6 +183,8 @@ def _words(machine: Instance, run: Run | None, decision: Decision | None, now: d
     why = sentence(
         replace(decision, verdict=Verdict.KEEP), lambda seconds: viewer_clock(datetime.fromtimestamp(seconds, UTC), now)
     )
+    if excused:
+        return _("%(why)s For a time the portal heard no machine at all, so that is no sign of rest.") % {"why": why}
     doing = present(decision, machine.last_report, now)
     return doing if doing and decision.cause is Cause.BUSY else f"{doing} {why}".strip()
 

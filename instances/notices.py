@@ -1,14 +1,16 @@
 """What is mailed about a machine, and to whom. Sending, and sending it once, is the notices sweep."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from courses.models import STAFF_ROLES, Course, Enrollment, EnrollmentStatus, Role, User
+from instances.idle import TWO_REPORTS
 from instances.keep_links import keep_url
 from instances.launch_rules import usd_for
-from instances.models import InstanceEvent
+from instances.models import Instance, InstanceEvent
 from instances.policy_words import span
 from instances.states import ENDED, State
 
@@ -53,11 +55,16 @@ def _what_next(event: InstanceEvent, *, for_room: bool) -> list[str]:
         return []
     prices = {"off": usd_hour(machine.disk_usd_hour), "on": usd_hour(machine.usd_hour + machine.disk_usd_hour)}
     lines = [_("Off it costs %(off)s an hour (its disk, with your files), on it was %(on)s.") % prices]
-    if machine.last_active_at and machine.last_active_at < event.at:
+    if machine.last_active_at and machine.last_active_at < event.at and _was_heard(machine, event.at):
         idle = (event.at - machine.last_active_at).total_seconds()
         values = {"span": span(idle // 60 * 60), "usd": f"${usd_for(machine.usd_hour, idle):.2f}"}
         lines.append(_("It had not been used for %(span)s, which cost %(usd)s.") % values)
     return [*lines, _("Start it again at the address below; your files are where they were."), ""]
+
+
+def _was_heard(machine: Instance, at: datetime) -> bool:
+    """Of one that was silent, nobody knows how long it had not been used."""
+    return machine.last_report_at is not None and at - machine.last_report_at <= timedelta(seconds=TWO_REPORTS)
 
 
 def _never_came(event: InstanceEvent) -> bool:
@@ -72,6 +79,8 @@ def usd_hour(price: Decimal) -> str:
 def _subject(event: InstanceEvent) -> str:
     if event.facts.get("asks"):
         return _("Still training?")
+    if "silent" in event.facts:
+        return _("Your machine cannot be seen")
     if "home" in event.facts:
         return _("Your files are ready") if "bytes" in event.facts else _("Your files were not packed")
     subjects = {

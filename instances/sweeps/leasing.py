@@ -1,13 +1,14 @@
 """The lease round: renews the leases of machines in use, and stops those whose lease is over."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, IntegerField, Q, Value
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from cloud.base import Cloud
-from instances import books, guard, leaving
+from instances import books, guard, hearing, leaving
 from instances.clock import clock
 from instances.drill_rules import SILENT_FOR_SWEEPS
 from instances.facts import limits_for, moment_of
@@ -17,6 +18,7 @@ from instances.idle import Cause, Decision, Verdict
 from instances.keeping import renew
 from instances.launch_rules import course_end
 from instances.models import Instance
+from instances.silence import Unheard, is_excused, over_words, tell_of_end
 from instances.states import State
 from instances.stopping import request_stop, stop
 from instances.sweeps.idling import decision_for, judged
@@ -29,7 +31,8 @@ def lease(cloud: Cloud, now: datetime) -> int:
     leased = Instance.objects.filter(_due(now), state__in=(State.LAUNCHING, State.RUNNING))
     leased = leased.exclude(proving__in=SILENT_FOR_SWEEPS)
     over: list[int] = []
-    looked_at = sweep_over("lease", judged(leased), lambda machine: _judge(machine, over, cloud, now), now=now)
+    unheard = cache(lambda: hearing.unheard(now))
+    looked_at = sweep_over("lease", judged(leased), lambda machine: _judge(machine, over, cloud, unheard, now), now=now)
     if over:
         stop(over, cloud=cloud, now=now)
     return looked_at
@@ -44,7 +47,7 @@ def _due(now: datetime) -> Q:
     return Q(lease_until__isnull=False) & due
 
 
-def _judge(machine: Instance, over: list[int], cloud: Cloud, now: datetime) -> None:
+def _judge(machine: Instance, over: list[int], cloud: Cloud, unheard: Unheard, now: datetime) -> None:
     if machine.lease_until is None:
         return
     if leaving.stop_if_due(machine, now=now):
@@ -52,17 +55,27 @@ def _judge(machine: Instance, over: list[int], cloud: Cloud, now: datetime) -> N
     elif extend_if_packing(machine, now=now):
         guard.arm(machine, cloud=cloud, now=now)
     elif machine.lease_until <= now:
-        reason = _over_words(machine, now)
+        reason = _over_words(machine, unheard, now)
         # Whoever kept it on since this round read the row has a longer lease.
         if request_stop(
             machine, reason=reason, who=None, now=now, mail=True, guard=Guard.SWEEPS, same=("lease_until",)
         ):
             over.append(machine.pk)
-    elif machine.state == State.RUNNING and not machine.proving and not machine.leaving_at and _half_over(machine, now):
-        decision = decision_for(machine, now)
-        longer = renew(machine, now=now) if _in_use(decision) else _bridge(machine, decision, now)
-        if longer:
-            guard.arm(machine, cloud=cloud, now=now)
+    elif _may_be_renewed(machine, now) and _renew(machine, unheard, now):
+        guard.arm(machine, cloud=cloud, now=now)
+
+
+def _may_be_renewed(machine: Instance, now: datetime) -> bool:
+    is_work = machine.state == State.RUNNING and not machine.proving and not machine.leaving_at
+    return is_work and _half_over(machine, now)
+
+
+def _renew(machine: Instance, unheard: Unheard, now: datetime) -> bool:
+    decision = decision_for(machine, now)
+    if is_excused(machine, decision, limits_for(machine, now), unheard, now):
+        tell_of_end(machine, now)
+        return False
+    return renew(machine, now=now) if _in_use(decision) else _bridge(machine, decision, now)
 
 
 def _half_over(machine: Instance, now: datetime) -> bool:
@@ -91,7 +104,7 @@ def _bridge(machine: Instance, decision: Decision, now: datetime) -> bool:
     return renew(machine, until=announced, now=now)
 
 
-def _over_words(machine: Instance, now: datetime) -> str:
+def _over_words(machine: Instance, unheard: Unheard, now: datetime) -> str:
     if now >= course_end(books.dates_for(machine.owner, machine.course)):
         return _("Stopped: the course is over.")
     if machine.preset.longest_seconds and machine.runs.filter(
@@ -100,5 +113,7 @@ def _over_words(machine: Instance, now: datetime) -> str:
         return _("Stopped: it has run for as long as its preset may at a time.")
     if machine.unfunded_at:
         return _("Stopped: the budget cannot pay for this machine any longer.")
+    if is_excused(machine, decision_for(machine, now), limits_for(machine, now), unheard, now):
+        return over_words(machine, now)
     at = clock(machine.course, machine.lease_until or now, now)
     return _("Stopped: its time was paid for until %(time)s, and it was not in use to get more.") % {"time": at}

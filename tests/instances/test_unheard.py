@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from django.core import mail
 
-from instances import sweeps
+from instances import services, sweeps
+from instances.bounds import bound
 from instances.cards import card_of
 from instances.hearing import hearing
 from instances.idle import Cause, Facts, Limits, Verdict, decide
@@ -59,6 +60,64 @@ def test_its_end_is_the_end_of_what_is_paid_for_because_the_silent_get_no_longer
     assert stage.wait(5 * 60, step=5, until=lambda: not Instance.objects.filter(state="running").exists())
     assert [fresh(row).lease_until for row in rows] == ends
     assert stage.now <= max(ends) + 6 * MINUTE
+
+
+def test_before_its_end_its_owner_is_told_once_with_the_true_time_and_can_keep_it_on(stage: Stage) -> None:
+    row, _other = two_at_work(stage)
+    shut_the_door(stage)
+    ends = fresh(row).lease_until
+    mail.outbox.clear()
+    stage.wait(5 * 60, until=lambda: bool(events(row, "money")))
+    assert ends - stage.now >= timedelta(seconds=Limits().warn)
+    assert card_of(fresh(row), stage.now).stops_at == ends
+    assert "no sign of rest" in card_of(fresh(row), stage.now).words
+    stage.wait(5)
+    [event] = events(row, "money")
+    assert "for a time none at all" in event.reason
+    [letter] = [one for one in mail.outbox if one.to == [row.owner.email]]
+    assert letter.subject.startswith("Your machine cannot be seen")
+    assert "without signing in: http" in letter.body
+    services.keep_alive(fresh(row), hours=8, who=None, now=stage.now, by_link=True)
+    assert stage.wait(5 * 60, step=5, until=lambda: stage.now > ends + 30 * MINUTE)
+    assert fresh(row).state == "running"
+
+
+def test_its_stop_says_that_it_was_not_heard_and_not_how_long_it_was_unused(stage: Stage) -> None:
+    row, _other = two_at_work(stage)
+    shut_the_door(stage)
+    mail.outbox.clear()
+    assert stage.wait(5 * 60, step=5, until=lambda: fresh(row).state != "running")
+    assert "its reports did not reach the portal" in events(row, "moved")[-1].reason + fresh(row).reason
+    stage.wait(2)
+    letters = [one.body for one in mail.outbox if one.to == [row.owner.email]]
+    assert any("Off it costs" in body for body in letters)
+    assert not any("It had not been used" in body for body in letters)
+
+
+def test_nobody_gets_a_longer_lease_for_silence_as_long_as_nobody_is_heard(stage: Stage) -> None:
+    """Else the door that shuts just before a lease is half over would cost another one, beyond the published bound."""
+    two_at_work(stage)
+    half_over = fresh(Instance.objects.first()).lease_until - timedelta(hours=2)
+    stage.wait((half_over - stage.now) / MINUTE - 24)
+    at = bound(stage.cast.course, stage.now).at
+    stage.active.clear()
+    stage.wait(18)  # warned in two minutes if it were heard, and so before its lease is half over
+    shut_the_door(stage)
+    assert stage.wait(5 * 60, until=lambda: not Instance.objects.filter(state="running").exists())
+    assert stage.now <= at + 2 * MINUTE
+
+
+def test_who_uses_it_through_the_portal_meanwhile_gets_a_longer_one(stage: Stage) -> None:
+    row, _other = two_at_work(stage)
+    shut_the_door(stage)
+    ends = fresh(row).lease_until
+    for _minute in range(5 * 60):
+        Instance.objects.filter(pk=row.pk).update(last_active_at=stage.now, last_human_at=stage.now)
+        stage.wait(1)
+        if fresh(row).lease_until > ends:
+            break
+    assert fresh(row).lease_until > ends
+    assert not events(row, "money")
 
 
 def test_when_the_door_opens_again_everybody_has_the_whole_time_to_be_heard(stage: Stage) -> None:
