@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -92,17 +93,38 @@ def service_of(url: str) -> str:
 
 def send_due(now: datetime) -> int:
     """Send what is due, oldest first; returns how many arrived. A room that fails holds up no other."""
-    messages = list(outbox.due(ChatMessage, now).filter(channel__enabled=True).select_related("channel")[:_AT_ONCE])
-    clock, sent, failed = Clock(now), 0, set()
-    for message in messages:
-        if clock.seconds() > _ROUND_SECONDS:
-            break
-        if message.channel_id not in failed and outbox.take(message, clock.now()):
-            arrived = _send(message, clock)
-            sent += arrived
-            if not arrived:
-                failed.add(message.channel_id)
+    clock, sent, left, failed = Clock(now), 0, _AT_ONCE, set[int]()
+    while left and (messages := _next(now, failed, left)):
+        for message in messages:
+            if clock.seconds() > _ROUND_SECONDS:
+                return sent
+            if message.channel_id in failed:
+                continue  # without a place in the round: the next look leaves this room out
+            left -= 1
+            if outbox.take(message, clock.now()):
+                arrived = _send(message, clock)
+                sent += arrived
+                if not arrived:
+                    failed.add(message.channel_id)
     return sent
+
+
+def _next(now: datetime, failed: set[int], most: int) -> list[ChatMessage]:
+    """Oldest first of rooms where the last message arrived; then one for each other room, the longest untried first.
+
+    One tells whether such a room is back. It is the oldest that is due: what failed waits longer each time, so that a
+    message that its chat never takes keeps the room's others for a while, and not until they are too old.
+    """
+    due = outbox.due(ChatMessage, now).filter(channel__enabled=True).exclude(channel__in=failed)
+    due = due.select_related("channel")
+    well = list(due.filter(channel__problem="")[:most])
+    if len(well) == most:
+        return well
+    oldest = outbox.due(ChatMessage, now).filter(channel=OuterRef("pk")).values("pk")[:1]
+    rooms = ChatChannel.objects.filter(enabled=True).exclude(problem="").exclude(pk__in=failed)
+    probes = rooms.annotate(oldest=Subquery(oldest)).exclude(oldest=None).order_by("problem_at", "pk")
+    of_others = list(probes.values_list("oldest", flat=True)[: most - len(well)])
+    return [*well, *due.filter(pk__in=of_others).order_by("channel__problem_at", "pk")]
 
 
 def test(channel: ChatChannel, now: datetime) -> str:

@@ -15,6 +15,7 @@ class Room:
     def __init__(self) -> None:
         self.said: list[dict[str, Any]] = []
         self.is_down = False
+        self.never_takes = ""  # what is said with this in it
         self.moved_to = ""  # sends whoever comes elsewhere
         self.visits = 0  # of any kind
         room = self
@@ -23,9 +24,10 @@ class Room:
             def do_POST(self) -> None:
                 room.visits += 1
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if not room.is_down:
+                refused = room.is_down or (room.never_takes and room.never_takes.encode() in body)
+                if not refused:
                     room.said.append(json.loads(body))
-                self.send_response(503 if room.is_down else 307 if room.moved_to else 200)
+                self.send_response(503 if refused else 307 if room.moved_to else 200)
                 if room.moved_to:
                     self.send_header("Location", room.moved_to)
                 self.end_headers()

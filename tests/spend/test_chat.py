@@ -1,12 +1,16 @@
 """Chat rooms: which addresses are let in, sealed; one message each, also when the chat was down."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from spend import chat
@@ -14,6 +18,7 @@ from spend.alarming import evaluate, put_due
 from spend.chat import BadAddress, open_channel, send_due, service_of
 from spend.models import ChatChannel, ChatMessage, Gravity
 from tests.conftest import Cast
+from tests.race import race
 from tests.spend.rooms import Room
 from tests.spend.test_alarming import course_used, facts, used
 
@@ -236,3 +241,103 @@ def test_a_room_that_is_down_holds_up_no_other(cast: Cast, room: Room) -> None:
     assert send_due(NOON) == 1
     assert len(room.said) == 1
     broken.server.shutdown()
+
+
+# ------------------------------------------------------------------ a room that is dead, and much that waits for it
+@pytest.fixture
+def dead() -> Iterator[Room]:
+    opened = Room()
+    opened.is_down = True
+    yield opened
+    opened.server.shutdown()
+
+
+def wait_for(to: ChatChannel, *texts: str, since: datetime = NOON) -> None:
+    rows = [ChatMessage(key=f"{to.pk}/{text}", channel=to, title=text, body=text, created_at=since) for text in texts]
+    ChatMessage.objects.bulk_create(rows)
+
+
+def warnings(number: int) -> list[str]:
+    return [f"warning {n}." for n in range(number)]
+
+
+def heard(room: Room) -> Counter[str]:
+    return Counter(one["attachments"][0]["title"] for one in room.said)
+
+
+def test_what_is_written_after_much_for_a_dead_room_arrives_in_the_same_round(
+    cast: Cast, room: Room, dead: Room
+) -> None:
+    wait_for(channel(cast, dead), *warnings(200))
+    healthy = channel(cast, room)
+    wait_for(healthy, "budget alarm")
+    assert send_due(NOON) == 1
+    assert (len(room.said), dead.visits) == (1, 1)
+    wait_for(healthy, *warnings(60))
+    assert [send_due(NOON + n * MINUTE) for n in (1, 2)] == [50, 10]
+    assert dead.visits == 2  # once in a round, and not at all where others fill it
+
+
+def test_what_waited_for_a_dead_room_arrives_once_when_it_is_back(cast: Cast, dead: Room) -> None:
+    wait_for(channel(cast, dead), *warnings(120))
+    for n in range(30):
+        assert send_due(NOON + n * MINUTE) == 0
+    assert dead.visits == 30
+    dead.is_down = False
+    for n in range(30, 120):
+        send_due(NOON + n * MINUTE)
+    assert len(heard(dead)) == sum(heard(dead).values()) == 120
+    assert not ChatMessage.objects.filter(sent_at=None).exists()
+
+
+def test_a_round_is_no_more_work_when_more_waits(cast: Cast, room: Room, dead: Room) -> None:
+    dead_room = channel(cast, dead)
+    wait_for(channel(cast, room), *warnings(20))
+    done = []
+    for more in (100, 900):
+        ChatMessage.objects.filter(channel=dead_room).delete()
+        wait_for(dead_room, *warnings(more))
+        ChatMessage.objects.exclude(channel=dead_room).update(sent_at=None)
+        ChatChannel.objects.update(problem="")
+        with CaptureQueriesContext(connection) as asked:
+            assert send_due(NOON) == 20
+        done.append(len(asked))
+    assert done[0] == done[1] <= 100
+
+
+def test_no_dead_room_is_before_all_others_for_ever(
+    cast: Cast, room: Room, dead: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a round has time for one attempt, each has its turn: one that is back among them."""
+    monkeypatch.setattr(chat, "_AT_ONCE", 1)
+    for one in (dead, dead, room):
+        wait_for(channel(cast, one), *warnings(9))
+    ChatChannel.objects.update(problem="down", problem_at=NOON - MINUTE)
+    assert [send_due(NOON + n * MINUTE) for n in range(4)] == [0, 0, 1, 1]
+
+
+def test_a_message_that_its_chat_never_takes_keeps_no_other_of_the_room(cast: Cast, room: Room) -> None:
+    room.never_takes = "too long"
+    made = channel(cast, room)
+    wait_for(made, "too long 1", "too long 2", *warnings(60))
+    for n in range(12):
+        send_due(NOON + n * MINUTE)
+    assert len(heard(room)) == sum(heard(room).values()) == 60
+    for n in range(12, 14 * 24 * 60, 6 * 60):
+        wait_for(made, f"later {n}", since=NOON + n * MINUTE)
+        for soon in range(3):
+            send_due(NOON + (n + soon) * MINUTE)
+        assert heard(room)[f"later {n}"] == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_beside_a_dead_room_say_nothing_twice(cast: Cast, room: Room, dead: Room) -> None:
+    wait_for(channel(cast, dead), *warnings(60))
+    wait_for(channel(cast, room), *warnings(60))
+    sent = 0
+    for n in range(4):
+        outcomes = race([partial(send_due, NOON + n * MINUTE) for _n in range(2)])
+        assert [one.error for one in outcomes] == [None, None]
+        sent += sum(one.value for one in outcomes)
+    assert len(heard(room)) == sum(heard(room).values()) == sent == 60
