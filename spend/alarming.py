@@ -167,7 +167,7 @@ def _write(notes: list[AlarmNote], now: datetime) -> None:
         body = _body(found, f"{settings.PORTAL_URL}{_page_for(first.to)}")
         letters.write(key, to=first.to.email, subject=subject, body=body, now=now)
     else:
-        body = _body(found, f"{settings.PORTAL_URL}/c/{course.slug}/staff/alerts/")
+        body = _body(found, f"{settings.PORTAL_URL}/c/{course.slug}/staff/alerts/", for_room=True)
         message = ChatMessage(key=key, channel=first.channel, title=subject, body=body, created_at=now)
         ChatMessage.objects.bulk_create([message], ignore_conflicts=True)
     for note in notes:
@@ -189,12 +189,13 @@ def _subject(course: Course, found: Sequence[tuple[str, str]]) -> str:
     return f"{course.name}: {title[:120]}, {more}"[:200]
 
 
-def _body(found: Sequence[tuple[str, str]], url: str) -> str:
+def _body(found: Sequence[tuple[str, str]], url: str, *, for_room: bool = False) -> str:
+    """`for_room`: the link comes first, because a chat may cut the end off (see `chat.py`)."""
     parts = [f"{title}\n{text}" for title, text in found[:_MOST_TOLD]]
     if len(found) > _MOST_TOLD:
         parts.append(_("… and %(n)d more, on the page.") % {"n": len(found) - _MOST_TOLD})
     why = _("You get one message for each period. Times and limits: your course staff set them.")
-    return "\n\n".join([*parts, url, why]) + "\n"
+    return "\n\n".join([url, *parts, why] if for_room else [*parts, url, why]) + "\n"
 
 
 def _page_for(line: Enrollment) -> str:

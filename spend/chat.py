@@ -55,7 +55,7 @@ _HARMLESS = {
     "DingTalk": {"secret", "to", "token"},
     "Matrix": {"discovery", "e2ee", "hsreq", "image", "mode", "msgtype", "path", "to", "token", "v", "version"},
 }
-_HARMLESS_EVERYWHERE = {"", "format", "overflow"}
+_HARMLESS_EVERYWHERE = {"", "format", "overflow"}  # the last one is not followed
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # with an IPv4 address at the end, perhaps one inside
 # As the chat itself shows the address, where apprise does not know it.
 _NATIVE = (
@@ -192,6 +192,9 @@ def _target(url: str) -> tuple[str, Any]:
             _("This is no webhook address of Slack, Teams, Discord, Feishu, DingTalk or Matrix. Copy it from the chat.")
         )
     _must_be_its_own(service, str(target.host or ""))
+    # What is too long for it a chat refuses, each time. So the end is cut off, whatever the address says (`overflow`):
+    # the page has all of it, and alarms for a room begin with its link. In parts, some would be told twice.
+    target.overflow_mode = apprise.OverflowMode.TRUNCATE
     target.discovery = False  # by which a Matrix server names another one, and nobody has looked where that is
     return service, target
 

@@ -16,6 +16,7 @@ class Room:
         self.said: list[dict[str, Any]] = []
         self.is_down = False
         self.never_takes = ""  # what is said with this in it
+        self.longest = 0  # of what is said in Discord's way, in characters; 0: no limit
         self.moved_to = ""  # sends whoever comes elsewhere
         self.visits = 0  # of any kind
         room = self
@@ -24,7 +25,7 @@ class Room:
             def do_POST(self) -> None:
                 room.visits += 1
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                refused = room.is_down or (room.never_takes and room.never_takes.encode() in body)
+                refused = room.is_down or room.takes_never(json.loads(body))
                 if not refused:
                     room.said.append(json.loads(body))
                 self.send_response(503 if refused else 307 if room.moved_to else 200)
@@ -42,6 +43,10 @@ class Room:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def takes_never(self, said: dict[str, Any]) -> bool:
+        unwanted = bool(self.never_takes) and self.never_takes in json.dumps(said)
+        return unwanted or 0 < self.longest < len(said.get("content", ""))
 
     @property
     def url(self) -> str:

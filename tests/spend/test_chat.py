@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
@@ -15,6 +17,7 @@ from pytest_django.fixtures import Settings
 
 from spend import chat
 from spend.alarming import evaluate, put_due
+from spend.alerts import BudgetFacts
 from spend.chat import BadAddress, open_channel, send_due, service_of
 from spend.models import ChatChannel, ChatMessage, Gravity
 from tests.conftest import Cast
@@ -341,3 +344,61 @@ def test_two_workers_beside_a_dead_room_say_nothing_twice(cast: Cast, room: Room
         assert [one.error for one in outcomes] == [None, None]
         sent += sum(one.value for one in outcomes)
     assert len(heard(room)) == sum(heard(room).values()) == sent == 60
+
+
+# ------------------------------------------------------------------ more than a chat takes at once
+@pytest.fixture
+def discord(room: Room, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Discord on this computer: it refuses what is longer than the real one takes."""
+    from apprise.plugins.discord import NotifyDiscord
+
+    room.longest = 2000
+    monkeypatch.setattr(NotifyDiscord, "notify_url", f"http://127.0.0.1:{room.server.server_port}")
+    return room
+
+
+def much_is_alarming(cast: Cast) -> None:
+    budgets = [BudgetFacts(n, "course", f"Part {n}", Decimal(100), Decimal(85), Decimal(0)) for n in range(40)]
+    evaluate(cast.course, facts(*budgets), now=NOON)
+    put_due(NOON + 16 * MINUTE)
+    assert len(ChatMessage.objects.get().body) > 3000
+
+
+@pytest.mark.parametrize("more", ["", "?overflow=upstream", "?overflow=split", "?format=markdown"])
+def test_what_is_too_long_for_discord_is_cut_behind_the_link_and_the_gravest(
+    cast: Cast, discord: Room, more: str
+) -> None:
+    address = f"https://discord.com/api/webhooks/1234567/abcdefgh{more}"
+    open_channel(cast.course, name="staff room", url=address, now=NOON)
+    much_is_alarming(cast)
+    assert send_due(NOON + 16 * MINUTE) == 1
+    [said] = discord.said
+    told = said.get("content") or said["embeds"][0]["description"]
+    assert len(told) <= 2000
+    assert told.index("/c/dl19/staff/alerts/") < told.index(
+        "\n80 % of the budget of Part 0 is used\n$85.00 of $100.00."
+    )
+
+
+def test_what_is_too_long_for_teams_is_cut_behind_the_link_and_the_gravest(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    monkeypatch.setattr("requests.post", lambda _url, *, data, **_how: said.append(data) or Mock(status_code=202))
+    address = "workflows://prod-1.westus.logic.azure.com:443/643e69f83c8944/KODuebWbDGYFr0z0eu/"
+    open_channel(cast.course, name="staff room", url=address, now=NOON)
+    much_is_alarming(cast)
+    assert send_due(NOON + 16 * MINUTE) == 1
+    [card] = [json.loads(one)["attachments"][0]["content"] for one in said]
+    told = card["body"][-1]["text"]
+    assert len(told) <= 1000
+    assert told.index("/c/dl19/staff/alerts/") < told.index(
+        "\n80 % of the budget of Part 0 is used\n$85.00 of $100.00."
+    )
+
+
+def test_a_chat_that_takes_all_of_it_is_told_all_of_it(cast: Cast, room: Room) -> None:
+    channel(cast, room)
+    much_is_alarming(cast)
+    assert send_due(NOON + 16 * MINUTE) == 1
+    assert room.said[0]["attachments"][0]["text"] == ChatMessage.objects.get().body.rstrip()
