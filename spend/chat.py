@@ -88,7 +88,10 @@ def open_channel(
 @sensitive_variables()
 def service_of(url: str) -> str:
     """What chat this address belongs to. Raises BadAddress."""
-    return _target(_ours(url))[0]
+    service, target = _target(_ours(url))
+    if not _is_one_room(service, target):
+        raise BadAddress(_("This address does not name exactly one room. Add each room by an address of its own."))
+    return service
 
 
 def send_due(now: datetime) -> int:
@@ -130,35 +133,56 @@ def _next(now: datetime, failed: set[int], most: int) -> list[ChatMessage]:
 def test(channel: ChatChannel, now: datetime) -> str:
     """Say something there now; returns what went wrong, or nothing."""
     said = _("This is a test from Lamplighter: messages of %(course)s arrive here.") % {"course": channel.course.name}
-    return _notify(channel, _("Test"), said, now)
+    return _notify(channel, _("Test"), said, now)[0]
 
 
 def _send(message: ChatMessage, clock: Clock) -> bool:
     this = ChatMessage.objects.filter(pk=message.pk)
-    problem = _notify(message.channel, message.title, message.body, clock.now())
-    if problem:
+    problem, again = _notify(message.channel, message.title, message.body, clock.now())
+    if problem and again:
         this.update(claimed_until=clock.now() + outbox.pause(message.attempts))
         logger.warning("chat message %s is tried again: %s", message.pk, problem)
         return False
+    if problem:
+        logger.warning("chat message %s is not tried again: %s", message.pk, problem)
     this.update(sent_at=clock.now(), claimed_until=None)
-    return True
+    return not problem
 
 
 @sensitive_variables()
-def _notify(channel: ChatChannel, title: str, body: str, now: datetime) -> str:
-    """What went wrong, without the address; nothing when it arrived."""
-    this = ChatChannel.objects.filter(pk=channel.pk)
+def _notify(channel: ChatChannel, title: str, body: str, now: datetime) -> tuple[str, bool]:
+    """What went wrong, without the address; nothing when it arrived. And whether it may be tried again."""
+    again = True
     try:
         # Judged again: its name may stand for another server by now.
-        _service, target = _target(unseal(channel.sealed_url))
-        arrived = bool(target.notify(body=body, title=title))
-        problem = "" if arrived else _("%(service)s did not take the message.") % {"service": channel.service}
+        service, target = _target(unseal(channel.sealed_url))
+        again = _is_one_room(service, target)
+        problem = "" if target.notify(body=body, title=title) else _not_taken(channel, again)
     except (WrongKey, BadAddress) as error:
         problem = str(error)
     except Exception as error:  # a library of many services: none of them may end the round
         problem = f"{type(error).__name__}"
+    this = ChatChannel.objects.filter(pk=channel.pk)
     this.update(**({"problem": problem[:300], "problem_at": now} if problem else {"problem": "", "ok_at": now}))
-    return problem
+    return problem, again
+
+
+def _not_taken(channel: ChatChannel, is_one_room: bool) -> str:
+    if is_one_room:
+        return _("%(service)s did not take the message.") % {"service": channel.service}
+    return _("Not every room of this address took the message. Add each room by an address of its own.")
+
+
+def _is_one_room(service: str, target: Any) -> bool:
+    """Of several nobody is told which ones took a message: a second attempt would repeat it where it arrived.
+
+    None is let in. Those that were stored before this was asked get each message once, whether it arrives or not.
+    """
+    if service == "DingTalk" or (service == "Matrix" and target.mode != "off"):
+        return True  # one call; what its address names besides are people whom it calls by name, or nothing
+    if service == "Matrix" and not target.rooms and not target.users:
+        return False  # every room that this user has ever joined
+    return len(target) == 1
 
 
 @sensitive_variables()

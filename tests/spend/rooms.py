@@ -32,6 +32,7 @@ class Room:
                 if room.moved_to:
                     self.send_header("Location", room.moved_to)
                 self.end_headers()
+                self.wfile.write(b"" if refused else b"ok")  # Slack says so
 
             def do_GET(self) -> None:
                 room.visits += 1

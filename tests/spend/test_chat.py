@@ -15,6 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from credits.vault import seal
 from spend import chat
 from spend.alarming import evaluate, put_due
 from spend.alerts import BudgetFacts
@@ -402,3 +403,83 @@ def test_a_chat_that_takes_all_of_it_is_told_all_of_it(cast: Cast, room: Room) -
     much_is_alarming(cast)
     assert send_due(NOON + 16 * MINUTE) == 1
     assert room.said[0]["attachments"][0]["text"] == ChatMessage.objects.get().body.rstrip()
+
+
+# ------------------------------------------------------------------ one room for each address
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SLACK}/#good/#gone",
+        f"{SLACK}/?to=good,gone",
+        f"{SLACK}/#good/@ada",
+        "matrixs://user:secret@matrix.example.org/#good/#gone",
+        "matrixs://user:secret@matrix.example.org/#good/@ada",
+        "matrixs://user:secret@matrix.example.org/",  # every room that this user has joined
+    ],
+)
+def test_an_address_of_several_rooms_is_not_let_in(url: str) -> None:
+    with pytest.raises(BadAddress, match="does not name exactly one room") as refused:
+        service_of(url)
+    assert url not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        (f"{SLACK}/#good", "Slack"),
+        ("dingtalk://abcdef1234567/12345678901/12345678902", "DingTalk"),  # two people called by name in one message
+        ("matrix://token@93.184.215.14/?mode=slack", "Matrix"),
+    ],
+)
+def test_an_address_of_one_room_is_let_in(url: str, service: str) -> None:
+    assert service_of(url) == service
+
+
+@pytest.fixture
+def slack(room: Room, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Slack on this computer; one of its rooms is archived."""
+    from apprise.plugins.slack import NotifySlack
+
+    room.never_takes = "#gone"
+    monkeypatch.setattr(NotifySlack, "webhook_url", f"http://127.0.0.1:{room.server.server_port}")
+    monkeypatch.setattr(NotifySlack, "request_rate_per_sec", 0)
+    return room
+
+
+def stored_earlier(cast: Cast, url: str) -> ChatChannel:
+    return ChatChannel.objects.create(
+        course=cast.course, name="rooms", service="Slack", sealed_url=seal(url), created_at=NOON
+    )
+
+
+def test_an_address_of_several_rooms_that_was_stored_earlier_repeats_nothing(cast: Cast, slack: Room) -> None:
+    made = stored_earlier(cast, f"{SLACK}/#good/#gone")
+    wait_for(made, *warnings(3))
+    for n in range(0, 14 * 24 * 60, 60):
+        send_due(NOON + n * MINUTE)
+    assert Counter(one["channel"] for one in slack.said) == {"#good": 3}
+    assert [sum(text in json.dumps(one) for one in slack.said) for text in warnings(3)] == [1, 1, 1]
+    made.refresh_from_db()
+    assert "Not every room of this address took the message. Add each room" in made.problem
+    assert not ChatMessage.objects.filter(sent_at=None).exists()
+
+
+def test_where_all_of_its_rooms_take_the_message_it_is_no_problem(cast: Cast, slack: Room) -> None:
+    slack.never_takes = ""
+    made = stored_earlier(cast, f"{SLACK}/#good/#other")
+    wait_for(made, "warning")
+    assert [send_due(NOON + n * MINUTE) for n in range(2)] == [1, 0]
+    made.refresh_from_db()
+    assert (len(slack.said), made.problem) == (2, "")
+
+
+def test_an_address_of_one_room_is_tried_again(cast: Cast, slack: Room) -> None:
+    made = open_channel(cast.course, name="room", url=f"{SLACK}/#gone", now=NOON)
+    wait_for(made, "warning")
+    assert [send_due(NOON + n * MINUTE) for n in range(2)] == [0, 0]
+    slack.never_takes = ""
+    assert sum(send_due(NOON + n * MINUTE) for n in range(2, 9)) == 1
+    assert len(slack.said) == 1
