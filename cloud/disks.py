@@ -74,7 +74,11 @@ class Disks(Protocol):
         ...
 
     def images(self) -> list[ImageView]:
-        """Every image with this installation's tag."""
+        """Every image with this installation's tag. A new one may be listed late."""
+        ...
+
+    def image(self, image_id: str) -> ImageView | None:
+        """That one, whatever its tags say; None when AWS knows none of this id, or no more."""
         ...
 
     def delete_image(self, image_id: str) -> None:

@@ -111,6 +111,17 @@ class Ec2Disks:
             )
             return [_image(one) for page in pages for one in page["Images"]]
 
+    def image(self, image_id: str) -> ImageView | None:
+        try:
+            with our_words():
+                # A disabled one is there, and paid for.
+                found = self._ec2.describe_images(ImageIds=[image_id], IncludeDisabled=True)["Images"]
+        except Refused as error:
+            if error.code.startswith("InvalidAMIID"):
+                return None
+            raise
+        return next((_image(one) for one in found if one["State"] != "deregistered"), None)
+
     def delete_image(self, image_id: str) -> None:
         try:
             with our_words():

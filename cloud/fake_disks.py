@@ -75,6 +75,9 @@ class FakeDisks:
     def images(self) -> list[ImageView]:
         return self._faults.around("images", (), self._images_listed)
 
+    def image(self, image_id: str) -> ImageView | None:
+        return self._faults.around("image", (image_id,), lambda: self._image_by_id(image_id))
+
     def delete_image(self, image_id: str) -> None:
         self._faults.around("delete_image", (image_id,), lambda: self.images_kept.pop(image_id, None))
 
@@ -129,6 +132,10 @@ class FakeDisks:
     def _images_listed(self) -> list[ImageView]:
         ours = [one.view for one in self.images_kept.values() if one.installation == self.installation]
         return [view for view in ours if self._is_listed(view.created_at)]
+
+    def _image_by_id(self, image_id: str) -> ImageView | None:
+        one = self.images_kept.get(image_id)
+        return one.view if one else None
 
     def _is_listed(self, made_at: datetime) -> bool:
         return made_at <= self._clock() - timedelta(seconds=self.hidden_seconds)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cloud.base import AccountBlocked, Cloud, CloudError, NotFound, Transient
+from cloud.disks import ImageView
 from courses.models import STAFF_ROLES, Course, Enrollment, User
 from instances import disk_books
 from instances.closing_records import Closing
-from instances.disk_rules import IN_MOTION, Standing
+from instances.disk_rules import IN_MOTION, VISIBLE_SECONDS, Standing
 from instances.models import CourseImage, Instance, Preset
 from instances.presets import change_preset
 from instances.refusals import LaunchRefused
@@ -176,7 +177,7 @@ def images(cloud: Cloud, now: datetime) -> int:
     rows = list(CourseImage.objects.filter(standing__in=IN_MOTION).select_related("instance"))
     for row in rows:
         try:
-            _mend(row, cloud)
+            _mend(row, cloud, now)
         except (Transient, AccountBlocked) as error:  # the latter is about the account, not about this image
             logger.warning("%s: not done yet: %s", row.slug, error)
         except CloudError as error:
@@ -184,11 +185,11 @@ def images(cloud: Cloud, now: datetime) -> int:
     return len(rows)
 
 
-def _mend(row: CourseImage, cloud: Cloud) -> None:
+def _mend(row: CourseImage, cloud: Cloud, now: datetime) -> None:
     if row.standing == Standing.WANTED:
         _ask(row, cloud)
     elif row.standing == Standing.PENDING:
-        _look(row, cloud)
+        _look(row, cloud, now)
     elif row.standing == Standing.DELETING:
         cloud.disks.delete_image(row.image_id)
         outcomes = cloud.disks.delete_snapshots(row.snapshot_ids)
@@ -211,14 +212,31 @@ def _ask(row: CourseImage, cloud: Cloud) -> None:
     _set(row, Standing.PENDING, image_id=image_id)
 
 
-def _look(row: CourseImage, cloud: Cloud) -> None:
+def _look(row: CourseImage, cloud: Cloud, now: datetime) -> None:
     """It has failed when AWS says so of itself, and not when a look does: what AWS makes all the same would be charged
     and never deleted, and the closing would say that nothing is left."""
-    found = {one.image_id: one for one in cloud.disks.images()}.get(row.image_id)
+    found = {one.image_id: one for one in cloud.disks.images()}.get(row.image_id) or _missed(row, cloud, now)
+    if found and row.absent_since:
+        _set(row, Standing.PENDING, absent_since=None)
     if found and found.failed:
         _set(row, Standing.FAILED, reason=_("AWS could not make it."))
     elif found and found.available:
         _set(row, Standing.KEPT, snapshot_ids=list(found.snapshot_ids), size_gb=found.disk_gb or row.size_gb)
+
+
+def _missed(row: CourseImage, cloud: Cloud, now: datetime) -> ImageView | None:
+    """A look may miss a new image, or one whose tag was taken off. What looks have missed for minutes is asked for by
+    its id; it has failed only when AWS does not know that."""
+    if row.absent_since is None:
+        _set(row, Standing.PENDING, absent_since=now)
+        return None
+    if now - row.absent_since < timedelta(seconds=VISIBLE_SECONDS):
+        return None
+    found = cloud.disks.image(row.image_id)
+    if found is None:
+        words = _("AWS does not know this image any more: somebody deleted it there before it was complete.")
+        _set(row, Standing.FAILED, reason=words)
+    return found
 
 
 def _set(row: CourseImage, standing: Standing, **values: object) -> None:

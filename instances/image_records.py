@@ -25,6 +25,7 @@ class CourseImage(models.Model):
     made_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     wanted_at = models.DateTimeField()
     image_id = models.CharField(max_length=40, blank=True)
+    absent_since = models.DateTimeField(null=True, blank=True)  # looks since then did not list what AWS is to make
     snapshot_ids = models.JSONField(default=list, blank=True)
     size_gb = models.PositiveIntegerField()
     usd_hour = models.DecimalField(max_digits=10, decimal_places=6)

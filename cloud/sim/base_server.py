@@ -78,6 +78,10 @@ class BaseMachines:
             with ids_ending(image_id.removeprefix("ami-")):
                 self.backend.register_image(name=name)
 
+    def forget_image(self, image_id: str) -> None:
+        if image_id in self.backend.amis:
+            self.backend.deregister_image(image_id)
+
     def show(self, machine: Machine) -> None:
         """The base server tells what we know: state, reasons, launch time."""
         instance = self._instances[machine.cloud_id]

@@ -131,6 +131,7 @@ class Disks:
         with self.lock:
             if self.images.pop(image_id, None) is None:
                 raise Ec2Error("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+            self._base.forget_image(image_id)
             self._store.drop("image", image_id)
 
     def is_listed(self, image: Image) -> bool:

@@ -82,6 +82,20 @@ def test_what_exists_is_told_by_its_id_whatever_its_tags(stage: Stage) -> None:
     assert others.exist([made]) == set()
 
 
+def test_an_image_is_told_by_its_id_whatever_its_tags_and_before_it_is_listed(stage: Stage) -> None:
+    image_id = stage.cloud.disks.save_image(stopped(stage), name=f"by-id-{secrets.token_hex(4)}")
+    stage.hide_new_images(60)
+    for disks in (stage.cloud.disks, stage.other_installation().disks):
+        assert image_id not in [one.image_id for one in disks.images()]
+        found = disks.image(image_id)
+        assert found
+        assert (found.image_id, found.failed) == (image_id, False)
+        assert disks.image("ami-0123456789abcdef0") is None
+    stage.hide_new_images(0)
+    stage.cloud.disks.delete_image(image_id)
+    assert stage.cloud.disks.image(image_id) is None
+
+
 def test_another_portals_snapshots_are_not_seen(stage: Stage) -> None:
     take(stage, running(stage), "s4")
     assert stage.other_installation().disks.snapshots() == []

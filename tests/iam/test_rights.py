@@ -90,6 +90,7 @@ def ask_everything(real: Ec2Cloud, sim: SimulatedAws, used: set[str]) -> None:
     disks.image_of(made.snapshot_id, name=name)  # found by its name
     saved = disks.save_image(one, name=f"{name}-saved")
     for image_id in (image, saved):
+        assert disks.image(image_id)
         disks.delete_image(image_id)
     assert disks.exist([made.snapshot_id])
     disks.delete_snapshots([made.snapshot_id])

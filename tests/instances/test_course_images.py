@@ -157,6 +157,61 @@ def test_what_aws_says_that_it_could_not_make_has_failed(stage: Stage) -> None:
     assert standing(image) == Standing.FAILED
 
 
+def pending(stage: Stage) -> CourseImage:
+    """AWS is making it, and has listed it."""
+    image = wanted(stage)
+    rounds(stage, 1)
+    [made] = stage.cloud.disks.images_kept.values()
+    made.view = replace(made.view, available=False)
+    rounds(stage, 1)
+    assert standing(image) == Standing.PENDING
+    return image
+
+
+def test_what_somebody_deregistered_at_aws_before_it_was_complete_has_failed_after_minutes(stage: Stage) -> None:
+    image = pending(stage)
+    stage.cloud.disks.delete_image(image.image_id)
+    rounds(stage, 5)
+    assert (standing(image), stage.cloud.count("image")) == (Standing.PENDING, 0)
+    rounds(stage, 1)
+    assert standing(image) == Standing.FAILED
+    assert "somebody deleted it there" in image.reason
+    assert not closing_statement.images_there(image.course).exists()  # the closing goes on
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Refused("UnauthorizedOperation", code="UnauthorizedOperation"), Transient("lost"), AccountBlocked("clock")],
+)
+def test_that_it_cannot_be_asked_for_by_its_id_says_nothing_of_it(stage: Stage, error: CloudError) -> None:
+    image = pending(stage)
+    stage.cloud.disks.hidden_seconds = 9999
+    stage.cloud.break_before("image", error, times=3)
+    rounds(stage, 9)
+    assert standing(image) == Standing.PENDING
+
+
+def test_looks_that_fail_are_no_looks_that_missed_it(stage: Stage) -> None:
+    image = pending(stage)
+    stage.cloud.break_before("images", Transient("lost"), times=20)
+    rounds(stage, 20)
+    assert (standing(image), image.absent_since) == (Standing.PENDING, None)
+
+
+def test_an_image_that_looks_missed_and_that_is_there_is_kept(stage: Stage) -> None:
+    """Listed late; or somebody took its tag off: it is there, and is paid for."""
+    image = pending(stage)
+    stage.cloud.disks.hidden_seconds = 9999
+    rounds(stage, 3)
+    stage.cloud.disks.hidden_seconds = 0
+    rounds(stage, 1)
+    assert (standing(image), image.absent_since) == (Standing.PENDING, None)
+    [made] = stage.cloud.disks.images_kept.values()
+    made.view, made.installation = replace(made.view, available=True), "somebody's"
+    rounds(stage, 6)
+    assert (standing(image), image.absent_since) == (Standing.KEPT, None)
+
+
 def named(stage: Stage, **how: object) -> None:
     """How the preset names its image, from now on."""
     Preset.objects.filter(pk=stage.preset.pk).update(**{"image_id": "", "images": {}, "image_parameters": [], **how})
