@@ -1,6 +1,7 @@
 """The daily true-up: once a UTC day ask the provider, compare, and book what is final. Its door is a task."""
 
 import logging
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -20,21 +21,38 @@ AGAIN = timedelta(hours=2)  # after one that brought nothing
 
 
 def true_up_daily(costs: Costs, now: datetime) -> list[Reconciliation]:
-    """Asked as often as the other rounds, done once a day: a question costs a cent."""
-    if not settings.COST_EXPLORER and not settings.COST_EXPORT:
-        return []
-    newest = Reconciliation.objects.filter(who=None).first()
-    if newest and now - newest.at < (AGAIN if newest.problem else EVERY):
-        return []
-    return true_up(costs, now=now)
+    """Asked as often as the other rounds, done once a day: a question costs a cent. Each source has its own day: one
+    that brings nothing must neither hold up the other nor make it be asked, and paid, every two hours."""
+    return _look(costs, [one for one in _named() if _is_due(one, now)], now=now)
+
+
+def _named() -> list[Source]:
+    """By the settings."""
+    named = {Source.COST_EXPLORER: settings.COST_EXPLORER, Source.EXPORT: settings.COST_EXPORT}
+    return [source for source, how in named.items() if how]
+
+
+def _is_due(source: Source, now: datetime) -> bool:
+    """By all rows of its newest look: the export's has one for each month, and what broke off may have one more. A
+    place where nothing lies leaves none, and is listed in every round: that costs next to nothing."""
+    rows = Reconciliation.objects.filter(who=None, source=source)
+    newest = rows.first()
+    if newest is None:
+        return True
+    failed = rows.filter(at=newest.at).exclude(problem="").exists()
+    return now - newest.at >= (AGAIN if failed else EVERY)
 
 
 def true_up(costs: Costs, *, now: datetime, who: User | None = None) -> list[Reconciliation]:
     """Look at every source that the settings name, and book what is final. What goes wrong is a look with a problem."""
+    return _look(costs, _named(), now=now, who=who)
+
+
+def _look(costs: Costs, sources: Collection[Source], *, now: datetime, who: User | None = None) -> list[Reconciliation]:
     looks = []
-    if settings.COST_EXPLORER:
+    if Source.COST_EXPLORER in sources:
         looks.append(reconcile_explorer(costs, now=now, who=who))
-    if settings.COST_EXPORT:
+    if Source.EXPORT in sources:
         looks += reconcile_place(costs, settings.COST_EXPORT, now=now)
     for look in [one for one in looks if not one.problem]:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
+from cloud.base import Transient
 from cloud.fake_billing import FakeBilling
 from cloud.fake_costs import FakeCosts
 from instances.models import Instance
@@ -190,6 +191,73 @@ def test_the_other_source_is_read_all_the_same(
     costs.faults.break_before("fetch", Unforeseen("x"))
     explorer, export = true_up_daily(costs, NOW + timedelta(days=1))
     assert (explorer.problem, "Unforeseen" in export.problem) == ("", True)
+
+
+# ------------------------------------------------------------------ two sources, each in its own time
+LATER = timedelta(hours=2)
+
+
+@pytest.fixture
+def both(costs: FakeCosts, tmp_path: Path, settings: Settings) -> FakeCosts:
+    settings.COST_EXPORT = "s3://bills/cur/daily"
+    costs.files["2019-03"] = {"p.csv": write_csv(tmp_path / "p.csv", [Line(MORNING, "mada", T4, "0.526")])}
+    return costs
+
+
+def asked(costs: FakeCosts, now: datetime) -> list[tuple[str, bool]]:
+    """Which sources a round looked at, and whether they failed."""
+    return [(look.source, bool(look.problem)) for look in true_up_daily(costs, now)]
+
+
+def test_explorer_that_fails_is_asked_again_after_two_hours_though_the_export_is_fine(
+    counted: Tree, both: FakeCosts
+) -> None:
+    both.faults.break_before("usage", Transient("down"))
+    assert asked(both, NOW) == [("explorer", True), ("export", False)]
+    assert asked(both, NOW + LATER - SOON) == []
+    assert asked(both, NOW + LATER) == [("explorer", False)]
+    assert asked(both, NOW + trueing.EVERY) == [("export", False)]
+    assert asked(both, NOW + trueing.EVERY + LATER) == [("explorer", False)]
+
+
+@pytest.mark.parametrize("error", [Transient("down"), Unforeseen("x")])
+def test_an_export_that_fails_for_days_makes_no_question_that_is_paid_for(
+    counted: Tree, both: FakeCosts, error: Exception
+) -> None:
+    both.faults.break_before("fetch", error, times=None)
+    assert asked(both, NOW) == [("explorer", False), ("export", True)]
+    for n in range(1, 10):
+        assert asked(both, NOW + n * LATER) == [("export", True)]
+    assert asked(both, NOW + 10 * LATER) == [("explorer", False), ("export", True)]
+    assert both.faults.count("usage") == 2
+
+
+def test_a_month_that_cannot_be_read_is_read_again_though_the_next_one_is_fine(counted: Tree, both: FakeCosts) -> None:
+    both.files["2019-02"] = {"broken.csv": both.files["2019-03"]["p.csv"].with_name("broken.csv")}
+    both.files["2019-02"]["broken.csv"].write_text("no export")
+    assert asked(both, NOW) == [("explorer", False), ("export", True), ("export", False)]
+    del both.files["2019-02"]
+    assert asked(both, NOW + LATER) == [("export", False)]
+    assert asked(both, NOW + 2 * LATER) == []
+
+
+@pytest.mark.parametrize("source", ["explorer", "export"])
+def test_booking_that_breaks_off_is_tried_again_for_its_own_source_alone(
+    counted: Tree, both: FakeCosts, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    def due(look: Reconciliation) -> list[Drift]:
+        if look.source == source:
+            raise Unforeseen
+        return []
+
+    monkeypatch.setattr(trueing, "due", due)
+    assert asked(both, NOW) == [("explorer", False), ("export", False), (source, True)]
+    assert asked(both, NOW + LATER) == [(source, False), (source, True)]
+
+
+def test_what_a_person_asked_for_does_not_count(counted: Tree, both: FakeCosts, cast: Cast) -> None:
+    reconcile_explorer(both, now=NOW, who=cast.instructor.user)
+    assert asked(both, NOW + SOON) == [("explorer", False), ("export", False)]
 
 
 # ------------------------------------------------------------------ the task
