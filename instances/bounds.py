@@ -1,10 +1,10 @@
 """The published bound: what it may still cost, and when the last machine is off, if everyone forgets everything now.
 
 It counts what the portal does by itself meanwhile: it may renew a machine that was in use a moment ago, longer when a
-night or a dated window begins, give a machine to whoever waits in the queue or for a copy to go on from, and go on with
-a fire drill. So it holds whenever portal or network die. A single agent that dies just before its machine would have
-been stopped as quiet is judged by its silence instead: that machine may stay on for `blind` and `warn` longer, as far
-as its lease is renewed.
+night or a dated window begins, give a machine to whoever waits in the queue or for a copy to go on from, start again
+what a kill switch stopped that was undone, and go on with a fire drill. So it holds whenever portal or network die. A
+single agent that dies just before its machine would have been stopped as quiet is judged by its silence instead: that
+machine may stay on for `blind` and `warn` longer, as far as its lease is renewed.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,12 @@ from django.conf import settings
 from django.db.models import Q, Sum
 
 from courses.models import Course
-from instances import books, moving_on
+from instances import books, halting, moving_on
 from instances.called_off import unanswered
 from instances.drill_records import FireDrill
 from instances.drill_rules import BOOT_PATIENCE, LEASES, ORDER
 from instances.facts import facts_of, limits_in_turn, moment_of
+from instances.halts import HaltedMachine
 from instances.idle import Limits, decide
 from instances.launch_rules import course_end, usd_for
 from instances.models import DiskSnapshot, Instance, Preset, Run
@@ -58,6 +59,7 @@ def bound(course: Course, now: datetime) -> Bound:
     moves = moving_on.pending(course, now)
     ends = [*(_end_of(machine, now) for machine in live), *_drill(course, now)]
     ends += [_goes_on(copy, copy.go_on_as, now) for copy in moves if copy.go_on_as]
+    ends += [_starts_again(one, now) for one in halting.pending(course, now)]
     return Bound(
         usd=max(ZERO, (held["runs"] or ZERO) - used) + sum((end.more_usd for end in ends), ZERO) if ends else ZERO,
         at=max((end.at + books.stop_margin() for end in ends), default=None),
@@ -81,8 +83,11 @@ def _end_of(machine: Instance, now: datetime) -> _End:
         return _End(max(now, machine.state_since + timedelta(seconds=CALL_SECONDS)) + whole, ZERO)
     if machine.state not in _COMING and machine.state != State.RUNNING:
         return _End(max(machine.lease_until or now, now), ZERO)
-    began = _began(machine, now)
-    held_until = machine.lease_until or began + whole
+    return _end_of_run(machine, _began(machine, now), now)
+
+
+def _end_of_run(machine: Instance, began: datetime, now: datetime) -> _End:
+    held_until = machine.lease_until or began + timedelta(seconds=machine.lease_seconds)
     at = held_until if machine.proving else _longest_lease(machine, held_until, began, now)
     return _End(at, usd_for(machine.usd_hour, max(0.0, (at - held_until).total_seconds())))
 
@@ -171,11 +176,31 @@ def _goes_on(copy: DiskSnapshot, preset: Preset, now: datetime) -> _End:
         address_usd_hour=books.address_usd_hour(),
     )
     end = _end_of(machine, moving_on.begins_by(copy))
-    first_lease = usd_for(machine.usd_hour, machine.lease_seconds + settings.STOP_MARGIN_SECONDS)
     old, left = copy.instance, course_end(books.dates_for(copy.owner, copy.course)) - now
     held = old.disk_usd_hour if old.disk_settled_at is None else ZERO  # until its disk is gone, never for both
     more = books.disk_usd_hour(max(preset.disk_gb, old.disk_gb)) - held
-    return _End(end.at, end.more_usd + first_lease, usd_for(max(ZERO, more), left.total_seconds()))
+    return _End(end.at, end.more_usd + _first_lease(machine), usd_for(max(ZERO, more), left.total_seconds()))
+
+
+def _first_lease(machine: Instance) -> Decimal:
+    return usd_for(machine.usd_hour, machine.lease_seconds + settings.STOP_MARGIN_SECONDS)
+
+
+def _starts_again(one: HaltedMachine, now: datetime) -> _End:
+    """Nothing is held for that run yet. As another one: what was seen of the last run does not count in it."""
+    old = one.instance
+    machine = Instance(
+        owner=old.owner,
+        course=old.course,
+        preset=old.preset,
+        lease_seconds=old.lease_seconds,
+        candidates=old.candidates,
+        price_usd_hour=old.price_usd_hour,
+        address_usd_hour=old.address_usd_hour,
+    )
+    began = halting.restarts_by(one.halt) + timedelta(seconds=PATIENCE_SECONDS)
+    end = _end_of_run(machine, began, now)
+    return _End(end.at, end.more_usd + _first_lease(machine))
 
 
 def _drill(course: Course, now: datetime) -> list[_End]:

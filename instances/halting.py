@@ -7,6 +7,7 @@ cloud: the caller and the halts round do.
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from courses.models import Course, User
@@ -23,8 +24,9 @@ from spend.models import Budget, Level
 from spend.services import BudgetRefused, lock_path
 
 STOPPABLE = (State.REQUESTED, State.LAUNCHING, State.RUNNING)
+_OFF = (State.STOPPING, State.STOPPED)
 _IDLE = (Cause.QUIET, Cause.BLIND)
-_TRY_RESTART_FOR = timedelta(hours=1)  # a machine that does not stop for so long is not started again by us
+_TRY_RESTART_FOR = timedelta(hours=1)  # one that does not stop for so long, or may not start, is left to its owner
 
 
 class HaltRefused(Exception):
@@ -90,28 +92,43 @@ def lift(row: Halt, *, restart: bool, who: User, now: datetime) -> bool:
 def restart_due(now: datetime) -> list[int]:
     """Ask the machines of halts that were undone to run again, as money and rules allow; the keys of what was asked.
 
-    One that is still stopping is asked at a later round. Each is tried until it runs or is refused, and told so.
+    One that is still stopping, or that another halt keeps off, is asked at a later round. Each is tried until it runs,
+    is refused or its time is over, and told so.
     """
-    wanted = HaltedMachine.objects.filter(halt__restart=True, halt__lifted_at__isnull=False, done_at=None)
-    asked = []
-    for one in wanted.select_related("halt__lifted_by", "instance__owner", "instance__course").order_by("pk"):
-        if open_halts(one.instance.course).exists():
-            continue
-        if _restart(one, now):
-            asked.append(one.instance_id)
-    return asked
+    wanted = _wanted().select_related("halt__lifted_by", "instance__owner", "instance__course")
+    return [one.instance_id for one in wanted.order_by("pk") if _restart(one, now)]
+
+
+def restarts_by(row: Halt) -> datetime:
+    """Later nothing that it stopped starts by itself: nobody sits before the page any more, and a machine would run for
+    nobody, at a time that no bound could tell."""
+    return (row.lifted_at or row.at) + _TRY_RESTART_FOR
+
+
+def pending(course: Course, now: datetime) -> list[HaltedMachine]:
+    """What may still start again by itself, each machine once, with what its run will be. One query."""
+    off = _wanted().filter(instance__state__in=_OFF, instance__course=course, instance__proving="")
+    rows = off.select_related("halt", "instance__owner__limits", "instance__preset", "instance__course__machine_policy")
+    in_time = [one for one in rows.order_by("halt__lifted_at") if now < restarts_by(one.halt)]
+    return list({one.instance_id: one for one in in_time}.values())
+
+
+def _wanted() -> QuerySet[HaltedMachine]:
+    return HaltedMachine.objects.filter(halt__restart=True, halt__lifted_at__isnull=False, done_at=None)
 
 
 def _restart(one: HaltedMachine, now: datetime) -> bool:
-    machine, problem = one.instance, ""
-    if machine.state == State.STOPPING and one.halt.lifted_at and now - one.halt.lifted_at < _TRY_RESTART_FOR:
+    machine, problem, late = one.instance, "", now >= restarts_by(one.halt)
+    if not late and (machine.state == State.STOPPING or open_halts(machine.course).exists()):
         return False
     started = False
     with transaction.atomic():
         mine = HaltedMachine.objects.filter(pk=one.pk, done_at=None)
         if not mine.update(done_at=now):
             return False
-        if machine.state == State.STOPPED:
+        if late and machine.state in _OFF:
+            problem = _("It could not be started within an hour of the undo. Start it from its page.")
+        elif machine.state == State.STOPPED:
             try:
                 request_start(machine, who=one.halt.lifted_by, now=now)
                 started = True

@@ -206,4 +206,36 @@ def test_after_an_hour_a_machine_that_never_stopped_is_given_up(stage: Stage) ->
     assert restart_due(stage.now + timedelta(minutes=59)) == []
     assert HaltedMachine.objects.filter(done_at=None).count() == 1
     restart_due(stage.now + timedelta(minutes=61))
-    assert "launch it again" in HaltedMachine.objects.get().problem
+    assert "within an hour" in HaltedMachine.objects.get().problem
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_what_another_halt_keeps_off_for_an_hour_is_not_started_by_itself_any_more(
+    stage: Stage, everywhere: bool
+) -> None:
+    """Whoever lifts that one, hours later and without a restart, means none; nobody sits before these machines."""
+    machine = stage.running()
+    first = pull(stage)
+    stage.wait(3)
+    lift(first, restart=True, who=boss(stage), now=stage.now)
+    course = None if everywhere else stage.cast.course
+    second = halt(course, reach="all", why="again", who=boss(stage), now=stage.now)
+    stage.later(59 * 60)
+    assert restart_due(stage.now) == []
+    assert HaltedMachine.objects.get().done_at is None
+    stage.later(60)
+    assert restart_due(stage.now) == []
+    assert "within an hour" in HaltedMachine.objects.get().problem
+    lift(second, restart=False, who=boss(stage), now=stage.now)
+    assert restart_due(stage.now) == []
+    assert fresh(machine).state == State.STOPPED
+    services.request_start(fresh(machine), who=machine.owner.user, now=stage.now)  # its owner may
+
+
+def test_a_portal_that_comes_back_hours_after_the_undo_starts_nothing(stage: Stage) -> None:
+    stage.running()
+    row = pull(stage)
+    stage.wait(3)
+    lift(row, restart=True, who=boss(stage), now=stage.now)
+    assert restart_due(stage.now + timedelta(hours=5)) == []
+    assert "within an hour" in HaltedMachine.objects.get().problem

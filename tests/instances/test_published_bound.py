@@ -8,10 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from instances import books, bounds, drilling, moving_on, services, sweeps
+from courses.models import Course
+from instances import books, bounds, drilling, halting, moving_on, services, sweeps
 from instances.disk_rules import Standing
+from instances.halts import Halt, HaltedMachine
 from instances.models import DiskSnapshot, Instance, Policy, Preset, Run
 from instances.states import State
+from instances.stopping import stop
 from tests.instances.conftest import Stage, fresh
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -290,6 +293,111 @@ def test_a_copy_that_takes_half_a_day_launches_nothing_by_itself_any_more(stage:
     stage.wait(4 * 60, step=10)
     copy = DiskSnapshot.objects.get(instance=row)
     assert (copy.standing, copy.go_on_as, Instance.objects.count()) == (Standing.KEPT, None, 1)
+
+
+# ------------------------------------------------------------------ a kill switch that was undone
+def pulled(stage: Stage, course: Course | None) -> Halt:
+    who = stage.cast.instructor.user
+    assert who
+    row = halting.halt(course, reach="all", why="the bill", who=who, now=stage.now)
+    stop(halting.enforce(row, who=who, now=stage.now), cloud=stage.cloud, now=stage.now)
+    return row
+
+
+def lift(stage: Stage, row: Halt, *, restart: bool = True) -> None:
+    assert stage.cast.instructor.user
+    assert halting.lift(row, restart=restart, who=stage.cast.instructor.user, now=stage.now)
+
+
+def undone(stage: Stage) -> list[Instance]:
+    """Two machines that are to run again, of which neither has been asked yet."""
+    short_leases(stage, 25 * 60)
+    rows = [stage.running(), stage.running(stage.cast.other_student)]
+    row = pulled(stage, stage.cast.course)
+    stage.wait(3)
+    lift(stage, row)
+    return rows
+
+
+def go_on_with_the_halts(stage: Stage, minutes: float) -> None:
+    for _minute in range(int(minutes)):
+        stage.later(60)
+        sweeps.halts(stage.cloud, stage.now)
+        stage.repair()
+
+
+def test_what_the_undo_of_a_kill_switch_starts_again_is_counted_before_it_runs(stage: Stage) -> None:
+    rows = undone(stage)
+    assert stage.alive() == []
+    published, spent = bounds.bound(stage.cast.course, stage.now), run_usd(stage)
+    assert published.at
+    go_on_with_the_halts(stage, 2)
+    assert len(stage.alive()) == len(rows)
+    forget_everything(stage, portal_for=45, then_minutes=12 * 60)
+    assert last_off(stage) <= published.at
+    assert 0 < run_usd(stage) - spent <= published.usd
+    assert bounds.bound(stage.cast.course, stage.now).at is None
+
+
+@pytest.mark.parametrize("kept_off_for", [50, 59])
+def test_so_is_what_another_halt_keeps_off_meanwhile(stage: Stage, kept_off_for: int) -> None:
+    """It may be lifted up to the last minute in which that still starts anything."""
+    short_leases(stage, 25 * 60)
+    rows = [stage.running(), stage.running(stage.cast.other_student)]
+    stage.reporting.clear()
+    first, above = pulled(stage, stage.cast.course), pulled(stage, None)
+    lift(stage, first)
+    published, spent = bounds.bound(stage.cast.course, stage.now), run_usd(stage)
+    assert published.at
+    go_on_with_the_halts(stage, kept_off_for - 1)
+    assert stage.alive() == []
+    lift(stage, above, restart=False)
+    go_on_with_the_halts(stage, 1)
+    assert len(stage.alive()) == len(rows)
+    forget_everything(stage, portal_for=45, then_minutes=12 * 60)
+    assert last_off(stage) <= published.at
+    assert run_usd(stage) - spent <= published.usd
+
+
+def test_an_hour_after_the_undo_nothing_is_counted_and_nothing_starts(stage: Stage) -> None:
+    undone(stage)
+    pulled(stage, None)
+    assert bounds.bound(stage.cast.course, stage.now).at
+    assert bounds.bound(stage.cast.other_course, stage.now).at is None
+    stage.later(3600)
+    assert bounds.bound(stage.cast.course, stage.now).at is None
+    go_on_with_the_halts(stage, 2)
+    assert stage.alive() == []
+
+
+def test_one_that_is_undone_without_a_restart_adds_nothing(stage: Stage) -> None:
+    stage.running()
+    row = pulled(stage, stage.cast.course)
+    stage.wait(3)
+    lift(stage, row, restart=False)
+    assert bounds.bound(stage.cast.course, stage.now).at is None
+
+
+def test_a_machine_that_two_halts_stopped_is_counted_once(stage: Stage) -> None:
+    [row, _other] = undone(stage)
+    once = bounds.bound(stage.cast.course, stage.now)
+    above = pulled(stage, None)
+    HaltedMachine.objects.create(halt=above, instance=row, at=stage.now)
+    lift(stage, above)
+    assert bounds.bound(stage.cast.course, stage.now) == once
+
+
+def test_the_bound_asks_as_often_for_one_restart_as_for_many(stage: Stage) -> None:
+    rules(stage, night=night(stage, begins_in=10, quiet=120))
+    undone(stage)
+    last = HaltedMachine.objects.latest("pk")
+    HaltedMachine.objects.filter(pk=last.pk).update(done_at=stage.now)
+    with CaptureQueriesContext(connection) as one:
+        bounds.bound(stage.cast.course, stage.now)
+    HaltedMachine.objects.filter(pk=last.pk).update(done_at=None)
+    with CaptureQueriesContext(connection) as two:
+        bounds.bound(stage.cast.course, stage.now)
+    assert len(two) == len(one)
 
 
 def test_the_bound_asks_as_often_for_one_copy_or_machine_as_for_many(stage: Stage) -> None:

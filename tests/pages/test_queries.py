@@ -27,8 +27,8 @@ MOST = {
     "course_live": 11,
     "launch": 11,
     "machine": 10,
-    "course_staff": 33,
-    "course_staff_live": 25,
+    "course_staff": 34,
+    "course_staff_live": 26,
     "course_person": 15,
     # Money: of the staff, of the sponsor, of a student.
     "spend": 25,
