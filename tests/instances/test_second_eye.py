@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core import mail
@@ -15,8 +16,10 @@ from instances.models import Instance
 from instances.second_eye import Kernel, Look, Measured, looked
 from instances.sweeps import looking
 from instances.sweeps.looking import kernels_of, look
+from spend.services import budget_of, set_amount
 from tests.instances.conftest import Stage, events, fresh
 
+GUARDS = (Path(__file__).resolve().parents[2] / "docs/guards.md").read_text()
 MIN = 60.0
 LIMITS = Limits()
 SEEN = Facts(running_since=0.0, last_active_at=10 * MIN, last_report_at=10 * MIN)
@@ -104,6 +107,27 @@ def test_a_busy_kernel_on_a_silent_machine_keeps_it_and_its_end_does_not(stage: 
     row = fresh(row)
     assert row.state == "stopped"
     assert "We have heard nothing from this machine" in row.reason  # and not that nobody used it
+
+
+def test_a_notebook_that_lies_for_ever_gains_what_its_own_budget_pays_for_as_the_page_says(stage: Stage) -> None:
+    """Root serves one idle kernel that was used a second ago, at each look: far beyond what a busy one counts for."""
+    row = silent(stage)
+    budget = budget_of(row.owner)
+    budget.refresh_from_db()
+    more = row.usd_hour * 3
+    set_amount(budget, budget.spent_usd + budget.held_usd + more, why="three hours", who=None, now=stage.now)
+    began = stage.now
+    while fresh(row).state == "running" and stage.now - began < timedelta(hours=24):
+        look(FakeLoads(), stage.now, ask=Notebook([Kernel(False, stage.now.timestamp() - 1)]))
+        stage.wait(1)
+    told = LIMITS.hung + LIMITS.blind + LIMITS.warn
+    assert timedelta(seconds=2 * told) < stage.now - began < timedelta(hours=5)
+    assert fresh(row).state != "running"
+    budget.refresh_from_db()
+    assert budget.spent_usd + budget.held_usd <= budget.amount_usd
+    [page] = [line for line in GUARDS.splitlines() if "a notebook that lies" in line]
+    _trick, gain, end = page.strip("| ").split(" | ")
+    assert ("same as an agent that lies" in gain, "own budget" in end, "hung" in page) == (True, True, False)
 
 
 def test_the_cloud_is_asked_once_for_all_and_what_it_measured_counts(stage: Stage) -> None:
