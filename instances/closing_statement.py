@@ -117,7 +117,7 @@ def finish_if_done(closing: Closing, now: datetime) -> bool:
         return False
     with transaction.atomic():
         row = locked(closing.pk)
-        if row is None:
+        if row is None or images_there(row.course).exists():  # another course's closing may just have handed one on
             return False
         row.finished_at, row.statement = now, statement(row.course, now)
         row.save(update_fields=("finished_at", "statement"))

@@ -92,9 +92,19 @@ def hand_on_or_delete(image: CourseImage) -> None:
     kept = CourseImage.objects.filter(pk=image.pk, standing=Standing.KEPT)
     heir = heir_of(image)
     if heir:
-        kept.update(course=heir)
+        if _stays_open(heir):
+            kept.update(course=heir)
     elif not uses([image])[image.pk].launches:
         kept.update(standing=Standing.DELETING)
+
+
+def _stays_open(heir: Course) -> bool:
+    """To the end of this transaction: a closing that is just being finished would never come back to the image. Whoever
+    holds it may wait for ours, so nobody waits for it here."""
+    closings = Closing.objects.filter(course=heir, called_off_at=None)
+    if not closings.exists():
+        return True  # one is announced days before it begins
+    return closings.select_for_update(no_key=True, skip_locked=True).filter(finished_at=None).exists()
 
 
 @transaction.atomic
@@ -190,11 +200,8 @@ def _mend(row: CourseImage, cloud: Cloud, now: datetime) -> None:
         _ask(row, cloud)
     elif row.standing == Standing.PENDING:
         _look(row, cloud, now)
-    elif row.standing == Standing.DELETING:
-        cloud.disks.delete_image(row.image_id)
-        outcomes = cloud.disks.delete_snapshots(row.snapshot_ids)
-        if all(one.error is None or isinstance(one.error, NotFound) for one in outcomes):
-            _set(row, Standing.DELETED)
+    elif row.standing == Standing.DELETING and _is_deleted(row, cloud):
+        _set(row, Standing.DELETED)
 
 
 def _ask(row: CourseImage, cloud: Cloud) -> None:
@@ -216,10 +223,11 @@ def _look(row: CourseImage, cloud: Cloud, now: datetime) -> None:
     """It has failed when AWS says so of itself, and not when a look does: what AWS makes all the same would be charged
     and never deleted, and the closing would say that nothing is left."""
     found = {one.image_id: one for one in cloud.disks.images()}.get(row.image_id) or _missed(row, cloud, now)
-    if found and row.absent_since:
-        _set(row, Standing.PENDING, absent_since=None)
+    if found and (row.absent_since or row.snapshot_ids != list(found.snapshot_ids)):
+        row.snapshot_ids = list(found.snapshot_ids)  # they outlast it, whatever becomes of it
+        _set(row, Standing.PENDING, absent_since=None, snapshot_ids=row.snapshot_ids)
     if found and found.failed:
-        _set(row, Standing.FAILED, reason=_("AWS could not make it."))
+        _fail(row, cloud, _("AWS could not make it."))
     elif found and found.available:
         _set(row, Standing.KEPT, snapshot_ids=list(found.snapshot_ids), size_gb=found.disk_gb or row.size_gb)
 
@@ -235,8 +243,21 @@ def _missed(row: CourseImage, cloud: Cloud, now: datetime) -> ImageView | None:
     found = cloud.disks.image(row.image_id)
     if found is None:
         words = _("AWS does not know this image any more: somebody deleted it there before it was complete.")
-        _set(row, Standing.FAILED, reason=words)
+        _fail(row, cloud, words)
     return found
+
+
+def _fail(row: CourseImage, cloud: Cloud, reason: str) -> None:
+    """Only once nothing of it is left at AWS: a failed row is not looked at again, and would be paid for."""
+    if _is_deleted(row, cloud):
+        _set(row, Standing.FAILED, reason=reason)
+
+
+def _is_deleted(row: CourseImage, cloud: Cloud) -> bool:
+    """The image first: AWS keeps what one begins with."""
+    cloud.disks.delete_image(row.image_id)
+    outcomes = cloud.disks.delete_snapshots(row.snapshot_ids)
+    return all(one.error is None or isinstance(one.error, NotFound) for one in outcomes)
 
 
 def _set(row: CourseImage, standing: Standing, **values: object) -> None:

@@ -17,7 +17,7 @@ from instances.closing_records import Closing
 from instances.closing_rules import CopyStep
 from instances.disk_rules import Standing
 from instances.limits import PersonLimits
-from instances.models import DiskSnapshot, Instance, Preset
+from instances.models import CourseImage, DiskSnapshot, Instance, Preset
 from instances.refusals import LaunchRefused
 from instances.restoring import request_restore
 from instances.states import State
@@ -264,16 +264,26 @@ def test_an_archive_that_vanishes_is_made_again_before_anything_is_deleted(stage
     assert DiskSnapshot.objects.filter(why=Why.CLOSING).count() == 2
 
 
-def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: Stage) -> None:
+def kept_image(stage: Stage) -> CourseImage:
     who = stage.cast.instructor
     stage.now = END - timedelta(hours=30)
     image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
     rounds(stage, 3)
     image.refresh_from_db()
-    course_images.make_default(image, [stage.preset], who=who.user, now=stage.now)
-    next_term = Preset.objects.get(pk=stage.preset.pk)
-    next_term.pk, next_term.course = None, stage.cast.other_course
-    next_term.save()
+    return image
+
+
+def image_of_both_courses(stage: Stage) -> CourseImage:
+    image = kept_image(stage)
+    course_images.make_default(image, [stage.preset], who=stage.cast.instructor.user, now=stage.now)
+    copied = Preset.objects.get(pk=stage.preset.pk)
+    copied.pk, copied.course = None, stage.cast.other_course
+    copied.save()
+    return image
+
+
+def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: Stage) -> None:
+    image = image_of_both_courses(stage)
     last = LAST + timedelta(days=30)  # it is to be closed itself, and people launch until then
     boss = stage.cast.foreign_instructor.user
     closing.announce(stage.cast.other_course, last_day=last, keep_days=7, who=boss, now=stage.now)
@@ -290,15 +300,7 @@ def test_an_image_that_the_next_term_launches_from_becomes_that_courses(stage: S
 
 
 def test_of_two_courses_that_end_together_the_last_one_deletes_their_image(stage: Stage) -> None:
-    who = stage.cast.instructor
-    stage.now = END - timedelta(hours=30)
-    image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
-    rounds(stage, 3)
-    image.refresh_from_db()
-    course_images.make_default(image, [stage.preset], who=who.user, now=stage.now)
-    beside = Preset.objects.get(pk=stage.preset.pk)
-    beside.pk, beside.course = None, stage.cast.other_course
-    beside.save()
+    image = image_of_both_courses(stage)
     announce(stage)
     boss = stage.cast.foreign_instructor.user
     closing.announce(stage.cast.other_course, last_day=LAST, keep_days=5, who=boss, now=stage.now)
@@ -310,13 +312,9 @@ def test_of_two_courses_that_end_together_the_last_one_deletes_their_image(stage
 
 
 def test_an_image_stays_while_a_machine_is_about_to_begin_with_it(stage: Stage) -> None:
-    who = stage.cast.instructor
-    stage.now = END - timedelta(hours=30)
-    image = course_images.request_image(stopped(stage, who), "Spring", who=who.user, now=stage.now)
-    rounds(stage, 3)
-    image.refresh_from_db()
+    image = kept_image(stage)
     announce(stage)
-    waits = Instance.objects.get(owner=who)
+    waits = Instance.objects.get(owner=stage.cast.instructor)
     where = {"course": stage.cast.other_course, "state": State.REQUESTED, "cloud_id": "", "image_id": image.image_id}
     Instance.objects.filter(pk=waits.pk).update(**where)
     later = END + timedelta(days=1)

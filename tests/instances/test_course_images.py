@@ -153,8 +153,12 @@ def test_what_aws_says_that_it_could_not_make_has_failed(stage: Stage) -> None:
     rounds(stage, 1)
     [made] = stage.cloud.disks.images_kept.values()
     made.view = replace(made.view, available=False, failed=True)
+    stage.cloud.break_before("delete_snapshots", Transient("busy"))
     rounds(stage, 1)
+    assert standing(image) == Standing.PENDING  # nothing of it is forgotten that is still paid for
+    rounds(stage, 7)
     assert standing(image) == Standing.FAILED
+    assert stage.cloud.disks.images_kept == stage.cloud.disks.kept == {}
 
 
 def pending(stage: Stage) -> CourseImage:
@@ -176,6 +180,7 @@ def test_what_somebody_deregistered_at_aws_before_it_was_complete_has_failed_aft
     rounds(stage, 1)
     assert standing(image) == Standing.FAILED
     assert "somebody deleted it there" in image.reason
+    assert stage.cloud.disks.kept == {}  # what AWS had begun for it
     assert not closing_statement.images_there(image.course).exists()  # the closing goes on
 
 
