@@ -136,6 +136,15 @@ def _last_words(machine: Instance, until: datetime) -> str:
     return _("“%(preset)s” runs for %(n)s hours at a time at most.") % {"preset": machine.preset.name, "n": hours}
 
 
+def tell_if_last(leased: Leased, now: datetime) -> bool:
+    """Told once, when no longer lease is possible, whatever the budget has: the course, or the preset, ends it."""
+    until = books.lease_end(leased.machine, now, leased.run.started_at)
+    if until > leased.until:
+        return False
+    _tell_last(leased.machine, _last_words(leased.machine, until), now)
+    return True
+
+
 def _tell_last(machine: Instance, why: str, now: datetime) -> None:
     """Once per lease: this one is the last, and why."""
     if machine.unfunded_at is not None or machine.lease_until is None:

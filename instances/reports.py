@@ -226,5 +226,5 @@ def _notice(instance: Instance) -> str:
     if instance.warned_at is None and instance.unfunded_at is None:
         return ""
     kind = InstanceEvent.Kind.WARNED if instance.warned_at else InstanceEvent.Kind.MONEY
-    warned = InstanceEvent.objects.filter(instance=instance, kind=kind)
+    warned = InstanceEvent.objects.filter(instance=instance, kind=kind).exclude(facts__has_key="silent")
     return warned.order_by("-at", "-pk").values_list("reason", flat=True).first() or ""

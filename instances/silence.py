@@ -12,7 +12,7 @@ from instances.clock import clock
 from instances.facts import seconds_of
 from instances.hearing import TELL
 from instances.idle import Cause, Decision, Limits, latest, patience
-from instances.keeping import locked_lease
+from instances.keeping import locked_lease, tell_if_last
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
 
@@ -36,7 +36,9 @@ def tell_of_end(machine: Instance, now: datetime) -> None:
         return
     with transaction.atomic():
         leased = locked_lease(machine)
-        if leased is None or leased.until != machine.lease_until:
+        if leased is None or leased.until != machine.lease_until or leased.machine.unfunded_at:
+            return
+        if tell_if_last(leased, now):
             return
         end = leased.until.isoformat()
         if InstanceEvent.objects.filter(instance=machine, kind=Kind.MONEY, facts__silent=end).exists():

@@ -5,10 +5,12 @@ from datetime import timedelta
 from django.core import mail
 
 from instances import services, sweeps
+from instances.books import dates_of
 from instances.bounds import bound
 from instances.cards import card_of
 from instances.hearing import hearing
 from instances.idle import Cause, Facts, Limits, Verdict, decide
+from instances.launch_rules import course_end
 from instances.models import Instance, InstanceEvent
 from tests.instances.conftest import Stage, events, fresh
 from tests.instances.test_idle_and_lease import used_until_now
@@ -80,6 +82,25 @@ def test_before_its_end_its_owner_is_told_once_with_the_true_time_and_can_keep_i
     services.keep_alive(fresh(row), hours=8, who=None, now=stage.now, by_link=True)
     assert stage.wait(5 * 60, step=5, until=lambda: stage.now > ends + 30 * MINUTE)
     assert fresh(row).state == "running"
+
+
+def test_who_knows_already_that_it_ends_then_is_told_nothing_else(stage: Stage) -> None:
+    row, _other = two_at_work(stage)
+    Instance.objects.filter(pk=row.pk).update(unfunded_at=stage.now)
+    shut_the_door(stage)
+    stage.wait(4 * 60 - 20, step=5)
+    assert fresh(row).state == "running"
+    assert not events(row, "money")
+
+
+def test_a_lease_that_ends_with_the_course_is_told_as_the_last(stage: Stage) -> None:
+    row, _other = two_at_work(stage)
+    shut_the_door(stage)
+    Instance.objects.filter(pk=row.pk).update(lease_until=course_end(dates_of(row.course)))
+    stage.now = course_end(dates_of(row.course)) - timedelta(hours=1)
+    sweeps.lease(stage.cloud, stage.now)
+    [event] = events(row, "money")
+    assert "cannot be extended. The course ends then." in event.reason
 
 
 def test_its_stop_says_that_it_was_not_heard_and_not_how_long_it_was_unused(stage: Stage) -> None:
