@@ -35,10 +35,9 @@ def in_queue() -> QuerySet[Instance]:
 
 def in_its_way(machine: Instance) -> QuerySet[Instance]:
     """The queue as it binds this machine, with itself: that of its account, as another one's quota is no hindrance.
-    Who is halted keeps the place, and holds nobody up meanwhile."""
-    halts = Halt.objects.filter(lifted_at=None)
-    halted = Q(Exists(halts.filter(course=None))) | Q(Exists(halts.filter(course=OuterRef("course"))))
-    at_rest = Q(state=State.REQUESTED) & halted & ~Q(pk=machine.pk)
+    Who is halted keeps the place, and holds no other course up meanwhile."""
+    halted = Exists(Halt.objects.filter(course=OuterRef("course"), lifted_at=None))
+    at_rest = Q(state=State.REQUESTED) & Q(halted) & ~Q(course=machine.course_id)
     return in_queue().filter(account=machine.account_id).exclude(at_rest)
 
 

@@ -273,6 +273,15 @@ def test_a_halted_course_holds_no_other_course_up(stage: Stage) -> None:
     assert fresh(first).cloud_id
 
 
+def test_who_is_halted_together_stands_in_line_as_ever(stage: Stage) -> None:
+    stage.cloud.fill()
+    rows = [waiting(stage), waiting(stage, stage.cast.other_student)]
+    for course in (rows[0].course, None):
+        halt = Halt.objects.create(course=course, reach="idle", why="a leak", who=None, at=stage.now)
+        assert [standing_of(fresh(row), stage.now).place for row in rows] == [1, 2]
+        Halt.objects.filter(pk=halt.pk).update(lifted_at=stage.now)
+
+
 def test_who_left_a_halted_course_loses_the_place(stage: Stage) -> None:
     stage.cloud.fill()
     row = waiting(stage)
