@@ -12,6 +12,7 @@ from courses.models import Course, Enrollment, User
 from instances import books, disk_books
 from instances.called_off import UNANSWERED
 from instances.disk_rules import Standing
+from instances.launch_rules import course_end
 from instances.models import DiskSnapshot, Instance
 from instances.states import State
 from spend.models import Level
@@ -45,7 +46,9 @@ def hold_longer(line: Enrollment, *, who: User, now: datetime) -> None:
     for copy in copies:
         copy.owner, copy.course = owner, owner.course
     wants = [books.disk_to_last_day(machine, now) for machine in machines]
-    wants += [disk_books.copy_to_its_end(copy, now) for copy in copies]
+    last = course_end(books.dates_for(owner, owner.course))
+    # What a closing keeps for longer anyway was held for then as far as its budget could pay.
+    wants += [disk_books.copy_to_its_end(copy, now) for copy in copies if not copy.keep_until or copy.keep_until < last]
     if wants:
         hold_together(budget_of(owner), wants, who=who, now=now)
 

@@ -1,5 +1,6 @@
 """The course's last day becomes a later one: disks and copies are held for to then, or the day stays as it was."""
 
+import multiprocessing
 import time
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -122,6 +123,23 @@ def test_an_archive_of_a_closing_that_was_called_off_is_held_for_longer_too(stag
     assert is_whole(reaches(copy.key, copy.usd_hour, copy.metered_until))
 
 
+def test_a_copy_that_a_closing_keeps_and_nobody_can_pay_for_hinders_no_later_day(stage: Stage) -> None:
+    row = stage.running()
+    copy = snapshots.request_snapshot(row, why=DiskSnapshot.Why.ASKED, who=None, now=stage.now)
+    snapshots.take(copy.pk, cloud=stage.cloud, now=stage.now)
+    stage.wait(130, step=10)
+    until = course_end(books.dates_of(row.course)) + timedelta(days=30)
+    DiskSnapshot.objects.filter(pk=copy.pk).update(keep_until=until)
+    services.request_terminate(fresh(row), who=row.owner.user, now=stage.now)
+    stage.wait(3)
+    mine = budget_of(row.owner)
+    mine.refresh_from_db()
+    set_amount(mine, mine.spent_usd + mine.held_usd, why="no more", who=None, now=stage.now)
+    make_longer(stage, days=2)
+    with pytest.raises(BudgetRefused):
+        make_longer(stage, days=60)
+
+
 # ------------------------------------------------------------------ at the same moment
 def launched_while_it_becomes_longer(stage: Stage) -> timedelta:
     def longer() -> None:
@@ -162,15 +180,18 @@ def keeps_while_it_becomes_longer(stage: Stage, monkeypatch: pytest.MonkeyPatch)
     """The one whose machine comes last has it in hand, and waits for the sponsor's budget."""
     last = sorted((stage.running(), stage.running(stage.cast.other_student)), key=lambda row: row.owner_id)[-1]
 
+    has_money = multiprocessing.get_context("fork").Event()
+
     def slowly(*args: Any, **named: Any) -> Any:
         held = hold_together(*args, **named)
+        has_money.set()
         time.sleep(PAUSE)
         return held
 
     def meter() -> None:
         with transaction.atomic():
             Instance.objects.select_for_update(no_key=True).get(pk=last.pk)
-            time.sleep(SOON + PAUSE / 2)
+            has_money.wait(3)
             lock_path(budget_of(last.owner))
 
     monkeypatch.setattr(longer, "hold_together", slowly)
