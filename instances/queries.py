@@ -43,9 +43,10 @@ def repaired_since(moment: datetime) -> bool:
 
 def copies_of(enrollment: Enrollment, machine: Instance | None = None) -> list[DiskSnapshot]:
     """The person's copies that are there or on their way, and what was lost of them; or of one machine. Each with
-    `is_to_go`: its course is being closed, and it is deleted at its `keep_until`."""
+    `is_to_go`: the closing of its course deletes it at its `keep_until`, which is no date of an earlier closing."""
     there = Q(standing__in=COSTS | {Standing.WANTED, Standing.LOST})
-    closing = Closing.objects.filter(course=OuterRef("course"), called_off_at=None, finished_at=None)
+    opened = Closing.objects.filter(course=OuterRef("course"), called_off_at=None, finished_at=None)
+    closing = opened.filter(last_day__lt=OuterRef("keep_until"))
     mine = DiskSnapshot.objects.filter(there, owner=enrollment).select_related("instance__preset")
     mine = mine.annotate(is_to_go=Exists(closing))
     return list(mine.filter(instance=machine) if machine else mine)

@@ -1,6 +1,6 @@
 """Restart, another kind, copies and restore as a student clicks them; and the staff's page of disks."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -160,12 +160,15 @@ def test_a_preset_of_another_course_is_none_to_restore_as(today: Stage) -> None:
 
 def test_a_copy_says_how_long_it_is_kept_only_while_its_course_is_being_closed(today: Stage) -> None:
     one = kept(today, stopped(today))
-    DiskSnapshot.objects.filter(pk=one.pk).update(keep_until=today.now + timedelta(days=90))
+    DiskSnapshot.objects.filter(pk=one.pk).update(keep_until=today.now + timedelta(days=2))
     home = reverse("course_home", args=["dl19"])
     client = signed_in(today.cast.student.user)
     assert "Kept until" not in client.get(home).content.decode()
     day = today.cast.course.ends_on + timedelta(days=60)
     closing.announce(today.cast.course, last_day=day, keep_days=7, who=today.cast.instructor.user, now=today.now)
+    assert "Kept until" not in client.get(home).content.decode()  # that date was an earlier closing's
+    until = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=8)
+    DiskSnapshot.objects.filter(pk=one.pk).update(keep_until=until)
     assert "Kept until" in client.get(home).content.decode()
 
 
