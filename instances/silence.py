@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from instances.clock import clock
-from instances.facts import seconds_of
+from instances.facts import facts_of
 from instances.hearing import TELL
-from instances.idle import Cause, Decision, Limits, latest, patience
+from instances.idle import Cause, Decision, Limits, last_used, patience
 from instances.keeping import locked_lease, tell_if_last
 from instances.models import Instance, InstanceEvent
 from instances.moves import tell
@@ -24,7 +24,7 @@ def is_excused(machine: Instance, decision: Decision, limits: Limits, unheard: U
     """Nobody else has seen it in use lately, and it has not had its time to be heard again yet."""
     if decision.cause is not Cause.BLIND:
         return False
-    used, deaf_until = latest(seconds_of(machine.last_active_at), seconds_of(machine.last_human_at)), unheard()
+    used, deaf_until = last_used(facts_of(machine, None)), unheard()
     if used is not None and now.timestamp() - used <= patience(limits):
         return False
     return deaf_until is not None and (now - deaf_until).total_seconds() <= limits.blind

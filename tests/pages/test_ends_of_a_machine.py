@@ -1,7 +1,7 @@
 """Warned, a student keeps the machine on with one click of a mail's link; or lets it stop when a training ends."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core import mail, signing
@@ -198,13 +198,17 @@ def test_what_does_not_run_cannot_be_waited_for(today: Stage) -> None:
     assert fresh(row).awaited == {}
 
 
-def test_the_end_stops_it_with_the_reason_though_it_was_kept(today: Stage) -> None:
-    row = today.running()
+def waits_and_is_kept(today: Stage) -> tuple[Instance, datetime]:
+    row, now = today.running(), timezone.now()
     heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
     choose(row, "p:4711:99")
-    now = timezone.now()
     services.keep_alive(fresh(row), hours=8, who=row.owner.user, now=now)
-    Instance.objects.filter(pk=row.pk).update(done_at=now, last_human_at=now - timedelta(minutes=9))
+    return row, now
+
+
+def test_the_end_stops_it_with_the_reason_though_it_was_kept(today: Stage) -> None:
+    row, now = waits_and_is_kept(today)
+    Instance.objects.filter(pk=row.pk).update(done_at=now + timedelta(seconds=10))
     sweeps.idle(today.cloud, now + timedelta(seconds=30))
     row = fresh(row)
     assert row.state == "stopping"
@@ -213,11 +217,7 @@ def test_the_end_stops_it_with_the_reason_though_it_was_kept(today: Stage) -> No
 
 def test_who_keeps_it_on_after_the_end_is_believed(today: Stage) -> None:
     """Its agent saves before it tells of the end: a minute or more in which its page still waits."""
-    row = today.running()
-    heard_of(row, last_report={"doings": DOINGS, "gpu_percent": 0})
-    choose(row, "p:4711:99")
-    now = timezone.now()
-    services.keep_alive(fresh(row), hours=8, who=row.owner.user, now=now)
+    row, now = waits_and_is_kept(today)
     Instance.objects.filter(pk=row.pk).update(done_at=now - timedelta(seconds=40))
     sweeps.idle(today.cloud, now + timedelta(seconds=30))
     assert fresh(row).state == "running"
